@@ -1,0 +1,124 @@
+"""Image sets: load, save, select classes, convert, to float tensors in [0, 1]."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ood.errors import InputError
+from ood.files import atomic
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images with labels.
+
+    :param images: ``[N, H, W, C]``, uint8, or float32 in units of [0, 1] where values leave that
+        range
+    :param labels: int64 ``[N]``
+    :raises InputError: if shapes or types are otherwise
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.dtype not in (np.uint8, np.float32):
+            raise InputError(
+                "an image set holds uint8 or float32 images [N, H, W, C], "
+                f"not {self.images.dtype} {list(self.images.shape)}"
+            )
+        if self.labels.shape != self.images.shape[:1] or self.labels.dtype != np.int64:
+            raise InputError(
+                f"an image set of {len(self.images)} images needs as many int64 labels, "
+                f"not {self.labels.dtype} {list(self.labels.shape)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """``(H, W, C)``."""
+        return self.images.shape[1:]
+
+    def select(self, classes: Sequence[int] | None) -> ImageSet:
+        """The images whose label is in ``classes``; all of them for ``None``."""
+        if classes is None:
+            return self
+        keep = np.isin(self.labels, classes)
+        return ImageSet(self.images[keep], self.labels[keep])
+
+    def renumbered(self, classes: Sequence[int]) -> ImageSet:
+        """The images of ``classes`` with label ``classes[i]`` turned into ``i``."""
+        chosen = self.select(classes)
+        order = np.argsort(classes)
+        positions = order[np.searchsorted(np.asarray(classes)[order], chosen.labels)]
+        return ImageSet(chosen.images, positions.astype(np.int64))
+
+    def save(self, path: str | Path) -> None:
+        """Write ``images`` and ``labels`` to an ``.npz``, whole or not at all."""
+        with atomic(path) as temporary:
+            np.savez_compressed(temporary, images=self.images, labels=self.labels)
+
+    @classmethod
+    def load(cls, path: str | Path) -> ImageSet:
+        """Read what ``save`` wrote.
+
+        :raises InputError: if the file is no image set
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return cls(file["images"], file["labels"])
+        except (KeyError, ValueError, OSError, EOFError) as error:
+            raise InputError(f"{path}: no image set ({error}); delete it and run again") from error
+
+
+def to_tensor(images: np.ndarray) -> torch.Tensor:
+    """``[N, H, W, C]`` array -> contiguous ``[N, C, H, W]`` tensor of the same type."""
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).contiguous()
+
+
+def to_unit(images: torch.Tensor) -> torch.Tensor:
+    """uint8 ``[0, 255]`` -> float32 ``[0, 1]``; float32 passes unchanged."""
+    import torch
+
+    return images if images.is_floating_point() else images.to(torch.float32).div_(255)
+
+
+def convert(
+    images: list[np.ndarray], shape: tuple[int, int, int], invert: bool = False
+) -> np.ndarray:
+    """Bring images to one shape.
+
+    Grey becomes RGB by repetition, RGB becomes grey by ITU-R 601 luma; the largest centred square
+    is kept where height and width differ; a different size is reached by bilinear interpolation
+    with antialiasing (Pillow); ``invert`` turns v into 255 - v.
+
+    :param images: uint8 arrays ``[H, W]`` or ``[H, W, 3]``, of any sizes
+    :param shape: ``(H, W, C)`` with C 1 or 3
+    :return: uint8 ``[N, H, W, C]``
+    """
+    from PIL import Image
+
+    height, width, channels = shape
+    result = np.empty((len(images), *shape), np.uint8)
+    for index, array in enumerate(images):
+        image = Image.fromarray(array.squeeze()).convert("L" if channels == 1 else "RGB")
+        if height == width and image.width != image.height:
+            side = min(image.size)
+            left, top = (image.width - side) // 2, (image.height - side) // 2
+            image = image.crop((left, top, left + side, top + side))
+        if image.size != (width, height):
+            image = image.resize((width, height), Image.Resampling.BILINEAR)
+        result[index] = np.asarray(image).reshape(shape)
+    return 255 - result if invert else result

@@ -1,0 +1,219 @@
+"""From scores to metrics. NumPy only.
+
+A score is float64, larger = more out-of-distribution (OOD). One sort of the joined scores gives
+every curve; counts are exact integers.
+"""
+
+from fractions import Fraction
+from statistics import NormalDist
+
+import numpy as np
+
+from ood.errors import InputError
+
+BOOTSTRAPPED = ("fpr95", "fpr80", "fpr95_ood_positive", "aupr_in", "aupr_out", "detection_error")
+
+
+class Ranking:
+    """The joined scores of ID and OOD images as counts per distinct value, ascending.
+
+    :param scores_id: float64 ``[n_id]``; -inf and inf are legal ranks
+    :param scores_ood: float64 ``[n_ood]``
+    :raises InputError: if a set is empty or holds NaN; the message gives the count
+    """
+
+    def __init__(self, scores_id: np.ndarray, scores_ood: np.ndarray):
+        for name, scores in (("ID", scores_id), ("OOD", scores_ood)):
+            if len(scores) == 0:
+                raise InputError(f"0 {name} scores: there is nothing to compare")
+            if missing := int(np.isnan(scores).sum()):
+                raise InputError(f"{missing} of {len(scores)} {name} scores are NaN")
+        values, self.positions = np.unique(
+            np.concatenate([scores_id, scores_ood]), return_inverse=True
+        )
+        self.n_id, self.n_ood = len(scores_id), len(scores_ood)
+        self.n_values = len(values)
+        self.count_id = np.bincount(self.positions[: self.n_id], minlength=self.n_values)
+        self.count_ood = np.bincount(self.positions[self.n_id :], minlength=self.n_values)
+
+
+def at_least(share: float, count: int) -> int:
+    """The smallest integer that is at least ``share`` of ``count``, free of rounding."""
+    return -int(-Fraction(str(share)) * count // 1)
+
+
+def _auroc(count_id: np.ndarray, count_ood: np.ndarray) -> float:
+    below = np.cumsum(count_id) - count_id
+    twice = int(np.dot(count_ood, 2 * below + count_id))
+    return twice / (2 * int(count_id.sum()) * int(count_ood.sum()))
+
+
+def _fpr(accepted_id: np.ndarray, accepted_ood: np.ndarray, share: float) -> float:
+    """Share of OOD accepted where ``share`` of ID is; ties at the threshold are accepted."""
+    threshold = np.searchsorted(accepted_id, at_least(share, int(accepted_id[-1])))
+    return int(accepted_ood[threshold]) / int(accepted_ood[-1])
+
+
+def _aupr(true: np.ndarray, false: np.ndarray) -> tuple[float, float]:
+    """Average precision and trapezoid area from cumulative counts, best-ranked first."""
+    recall = true / true[-1]
+    # distinct values that only one class holds leave 0/0 at the front only if both are 0
+    total = true + false
+    precision = np.divide(true, total, out=np.ones(len(true)), where=total > 0)
+    steps = np.diff(recall, prepend=0.0)
+    average = float(np.dot(steps, precision))
+    return average, float(np.dot(steps, (precision + np.append(1.0, precision[:-1])) / 2))
+
+
+def _point(count_id: np.ndarray, count_ood: np.ndarray) -> dict[str, float]:
+    """Every point metric from counts per distinct value, ascending by score."""
+    n_id, n_ood = int(count_id.sum()), int(count_ood.sum())
+    accepted_id, accepted_ood = np.cumsum(count_id), np.cumsum(count_ood)
+    flagged_id = np.cumsum(count_id[::-1])
+    flagged_ood = np.cumsum(count_ood[::-1])
+    aupr_in, aupr_in_trapezoid = _aupr(accepted_id, accepted_ood)
+    aupr_out, aupr_out_trapezoid = _aupr(flagged_ood, flagged_id)
+    fpr95 = _fpr(accepted_id, accepted_ood, 0.95)
+    errors = 1 - accepted_id / n_id + accepted_ood / n_ood
+    return {
+        "auroc": _auroc(count_id, count_ood),
+        "fpr95": fpr95,
+        "fpr80": _fpr(accepted_id, accepted_ood, 0.80),
+        "fpr95_ood_positive": _fpr(flagged_ood, flagged_id, 0.95),
+        "aupr_in": aupr_in,
+        "aupr_out": aupr_out,
+        "aupr_in_trapezoid": aupr_in_trapezoid,
+        "aupr_out_trapezoid": aupr_out_trapezoid,
+        "detection_error": min(1.0, float(errors.min())) / 2,
+        "detection_error_tpr95": 0.025 + fpr95 / 2,
+    }
+
+
+def placements(ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
+    """DeLong's structural components.
+
+    :return: for each ID image the share of OOD images that score higher, ``[n_id]``; for each OOD
+        image the share of ID images that score lower, ``[n_ood]``; ties count one half
+    """
+    above = ranking.n_ood - np.cumsum(ranking.count_ood) + ranking.count_ood / 2
+    below = np.cumsum(ranking.count_id) - ranking.count_id / 2
+    return (
+        above[ranking.positions[: ranking.n_id]] / ranking.n_ood,
+        below[ranking.positions[ranking.n_id :]] / ranking.n_id,
+    )
+
+
+def auroc_standard_error(ranking: Ranking) -> float:
+    """Standard error of the AUROC (DeLong et al. 1988); NaN where a set has one image."""
+    if min(ranking.n_id, ranking.n_ood) < 2:
+        return float("nan")
+    by_id, by_ood = placements(ranking)
+    return float(
+        np.sqrt(np.var(by_id, ddof=1) / ranking.n_id + np.var(by_ood, ddof=1) / ranking.n_ood)
+    )
+
+
+def _interval(centre: float, error: float, confidence: float) -> tuple[float, float]:
+    half = NormalDist().inv_cdf(0.5 + confidence / 2) * error
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def auroc_difference(first: Ranking, second: Ranking, confidence: float = 0.95) -> dict:
+    """Paired DeLong comparison of two methods scored on the same images in the same order.
+
+    :return: ``difference`` (first minus second AUROC), ``low``, ``high``, ``p_value`` (two-sided)
+    :raises InputError: if the two differ in their number of images
+    """
+    if (first.n_id, first.n_ood) != (second.n_id, second.n_ood):
+        raise InputError("a paired comparison needs scores of the same images")
+    by_id, by_ood = (
+        a - b for a, b in zip(placements(first), placements(second), strict=True)
+    )
+    difference = float(by_ood.mean())
+    error = float(np.sqrt(np.var(by_id, ddof=1) / len(by_id) + np.var(by_ood, ddof=1) / len(by_ood)))
+    half = NormalDist().inv_cdf(0.5 + confidence / 2) * error
+    p_value = 2 * NormalDist().cdf(-abs(difference) / error) if error else float(difference == 0)
+    return {
+        "difference": difference,
+        "low": difference - half,
+        "high": difference + half,
+        "p_value": p_value,
+    }
+
+
+def bootstrap(
+    ranking: Ranking, resamples: int, confidence: float = 0.95, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """Percentile intervals of ``BOOTSTRAPPED``; ID and OOD images are resampled apart.
+
+    The scores are sorted once: a resample is only a new count per distinct value.
+    """
+    generator = np.random.default_rng(seed)
+    drawn: dict[str, list[float]] = {name: [] for name in BOOTSTRAPPED}
+    of_id, of_ood = ranking.positions[: ranking.n_id], ranking.positions[ranking.n_id :]
+    for _ in range(resamples):
+        counts = (
+            np.bincount(
+                positions[generator.integers(len(positions), size=len(positions))],
+                minlength=ranking.n_values,
+            )
+            for positions in (of_id, of_ood)
+        )
+        point = _point(*counts)
+        for name in BOOTSTRAPPED:
+            drawn[name].append(point[name])
+    tail = (1 - confidence) / 2
+    return {
+        name: tuple(float(q) for q in np.quantile(values, [tail, 1 - tail]))
+        for name, values in drawn.items()
+    }
+
+
+def flags(ranking: Ranking, auroc: float) -> list[str]:
+    """``degenerate``: more than half of all images share one score; ``reversed?``: AUROC < .5."""
+    largest = int((ranking.count_id + ranking.count_ood).max())
+    found = []
+    if 2 * largest > ranking.n_id + ranking.n_ood:
+        found.append("degenerate")
+    if auroc < 0.5:
+        found.append("reversed?")
+    return found
+
+
+def evaluate(
+    scores_id: np.ndarray, scores_ood: np.ndarray, resamples: int = 0, confidence: float = 0.95
+) -> dict:
+    """Every metric of one (ID, OOD) pair.
+
+    :param scores_id: float64 ``[n_id]``, larger = more OOD
+    :param scores_ood: float64 ``[n_ood]``
+    :param resamples: bootstrap resamples for the intervals other than the AUROC's; 0 for none
+    :return: ``n_id``, ``n_ood``, the metrics in [0, 1], ``<metric>_low`` and ``<metric>_high``,
+        ``infinite`` (number of infinite scores) and ``flags``
+    :raises InputError: if a set is empty or holds NaN
+    """
+    ranking = Ranking(scores_id, scores_ood)
+    result = {"n_id": ranking.n_id, "n_ood": ranking.n_ood}
+    result |= _point(ranking.count_id, ranking.count_ood)
+    result["auroc_low"], result["auroc_high"] = _interval(
+        result["auroc"], auroc_standard_error(ranking), confidence
+    )
+    if resamples:
+        for name, (low, high) in bootstrap(ranking, resamples, confidence).items():
+            result[f"{name}_low"], result[f"{name}_high"] = low, high
+    result["infinite"] = int(np.isinf(scores_id).sum() + np.isinf(scores_ood).sum())
+    result["flags"] = flags(ranking, result["auroc"])
+    return result
+
+
+def roc_curve(scores_id: np.ndarray, scores_ood: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """False and true positive rate (OOD positive), both from 0 to 1, a point per distinct score."""
+    ranking = Ranking(scores_id, scores_ood)
+    rates = (
+        np.append(0, np.cumsum(count[::-1])) / total
+        for count, total in (
+            (ranking.count_id, ranking.n_id),
+            (ranking.count_ood, ranking.n_ood),
+        )
+    )
+    return tuple(rates)

@@ -1,0 +1,63 @@
+"""The small convolutional classifier of CMG and its head.
+
+Wang et al., "CMG: A Class-Mixed Generation Approach to Out-of-Distribution Detection",
+ECML PKDD 2022; the layers are those of the authors' released code.
+"""
+
+from torch import Tensor, nn
+
+WIDTHS = (64, 64, 128, 128, 128, 128, 128, 128, 128)
+DOWNSAMPLING_CONVS = (2, 5, 8)
+DROPOUT_BEFORE_CONVS = (0, 3, 6)
+
+
+class ConvFeatures(nn.Sequential):
+    """Nine 3x3 convolutions, each followed by batch norm and LeakyReLU(.2).
+
+    Convolutions 3, 6 and 9 halve the map (28 -> 14 -> 7 -> 4; 8 -> 4 -> 2 -> 1); whole channels
+    are dropped with probability ``dropout`` before convolutions 1, 4 and 7, the first of which
+    sees the image itself.
+
+    Maps ``[N, C, H, W]`` in [0, 1] to ``[N, out_features]``.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], width: float = 1.0, dropout: float = 0.2):
+        height, size_w, channels = shape
+        layers: list[nn.Module] = []
+        for index, base in enumerate(WIDTHS):
+            if index in DROPOUT_BEFORE_CONVS:
+                layers.append(nn.Dropout2d(dropout))
+            stride = 2 if index in DOWNSAMPLING_CONVS else 1
+            filters = max(1, round(base * width))
+            conv = nn.Conv2d(channels, filters, 3, stride, padding=1, bias=False)
+            norm = nn.BatchNorm2d(filters)
+            nn.init.normal_(conv.weight, 0.0, 0.05)
+            nn.init.normal_(norm.weight, 1.0, 0.02)
+            layers += [conv, norm, nn.LeakyReLU(0.2)]
+            channels = filters
+            height, size_w = -(-height // stride), -(-size_w // stride)
+        super().__init__(*layers, nn.Flatten())
+        self.out_features = channels * height * size_w
+
+
+class Head(nn.Sequential):
+    """Linear -> ReLU -> linear: the part that CMG's second stage fine-tunes."""
+
+    def __init__(self, in_features: int, hidden: int, n_out: int):
+        super().__init__(nn.Linear(in_features, hidden), nn.ReLU(), nn.Linear(hidden, n_out))
+
+
+class Classifier(nn.Module):
+    """A feature extractor and a head.
+
+    ``forward`` maps images ``[N, C, H, W]`` in [0, 1] to logits ``[N, n_out]``. Logits
+    ``0 .. n_classes - 1`` belong to the ID classes, logit ``n_classes`` is CMG's reject class.
+    """
+
+    def __init__(self, features: nn.Module, hidden: int, n_out: int):
+        super().__init__()
+        self.features = features
+        self.head = Head(features.out_features, hidden, n_out)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.features(images))

@@ -1,0 +1,159 @@
+"""Convolutional conditional variational auto-encoders.
+
+The two nets of CMG (Wang et al., ECML PKDD 2022, released code): ``conv`` for 28x28x1 and
+``resnet`` for 32x32x3. Only the decoder sees the class.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ood.models.resnet import ResNet18Features
+
+
+class ConvEncoder(nn.Sequential):
+    """Two 4x4 convolutions of stride 2, then linear 1024.
+
+    The released code pads by 15, which keeps 28x28 maps and makes the linear layer 100,352 wide
+    (103 M parameters); ``padding`` 1 halves the map twice and is 16 times smaller.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], hidden: int, padding: int, width: float):
+        height, size_w, channels = shape
+        first, second = max(1, round(64 * width)), max(1, round(128 * width))
+        for _ in range(2):
+            height, size_w = ((n + 2 * padding - 4) // 2 + 1 for n in (height, size_w))
+        super().__init__(
+            nn.Conv2d(channels, first, 4, 2, padding),
+            nn.ReLU(),
+            nn.Conv2d(first, second, 4, 2, padding),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(second * height * size_w, hidden),
+            nn.ReLU(),
+        )
+
+
+class ConvDecoder(nn.Sequential):
+    """Linear layers, then two transposed convolutions that double the map; sigmoid output."""
+
+    def __init__(self, shape: tuple[int, int, int], inputs: int, hidden: int, width: float):
+        height, size_w, channels = shape
+        first, second = max(1, round(128 * width)), max(1, round(64 * width))
+        base = (first, height // 4, size_w // 4)
+        super().__init__(
+            nn.Linear(inputs, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, base[0] * base[1] * base[2]),
+            nn.ReLU(),
+            nn.Unflatten(1, base),
+            nn.ConvTranspose2d(first, second, 4, 2, 1),
+            nn.ReLU(),
+            nn.ConvTranspose2d(second, channels, 4, 2, 1),
+            nn.Sigmoid(),
+        )
+
+
+class ResidualBlock(nn.Sequential):
+    """ReLU, 3x3, BN, ReLU, 1x1, BN, added to the input."""
+
+    def __init__(self, channels: int):
+        super().__init__(
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + super().forward(x)
+
+
+class ResNetEncoder(nn.Sequential):
+    """CIFAR ResNet-18, then linear 1024."""
+
+    def __init__(self, shape: tuple[int, int, int], hidden: int, width: float):
+        features = ResNet18Features(shape, width)
+        super().__init__(features, nn.Linear(features.out_features, hidden), nn.ReLU())
+
+
+class ResNetDecoder(nn.Sequential):
+    """Linear layers, two residual blocks, three transposed convolutions; sigmoid output."""
+
+    def __init__(self, shape: tuple[int, int, int], inputs: int, hidden: int, width: float):
+        height, size_w, channels = shape
+        filters = max(1, round(512 * width))
+        base = (filters, height // 8, size_w // 8)
+        super().__init__(
+            nn.Linear(inputs, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, base[0] * base[1] * base[2]),
+            nn.Unflatten(1, base),
+            ResidualBlock(filters),
+            ResidualBlock(filters),
+            nn.ReLU(),
+            nn.ConvTranspose2d(filters, filters, 4, 2, 1, bias=False),
+            nn.BatchNorm2d(filters),
+            nn.ReLU(),
+            nn.ConvTranspose2d(filters, filters, 4, 2, 1, bias=False),
+            nn.BatchNorm2d(filters),
+            nn.ReLU(),
+            nn.ConvTranspose2d(filters, channels, 4, 2, 1),
+            nn.Sigmoid(),
+        )
+
+
+class CVAE(nn.Module):
+    """Encoder -> (mean, log variance) of the latent; decoder of (latent, class embedding).
+
+    :param shape: ``(H, W, C)``; H and W must be multiples of 4 (``conv``) or 8 (``resnet``)
+    :param n_classes: the one-hot's length
+    :param architecture: ``conv`` or ``resnet``
+    :param latent: size of the latent and of the class embedding
+    :param width: factor on the number of filters
+    :param padding: of the ``conv`` encoder's convolutions (15 in the released code)
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        n_classes: int,
+        architecture: str,
+        latent: int = 32,
+        hidden: int = 1024,
+        width: float = 1.0,
+        padding: int = 15,
+    ):
+        super().__init__()
+        self.n_classes = n_classes
+        self.latent = latent
+        if architecture == "conv":
+            self.encoder = ConvEncoder(shape, hidden, padding, width)
+            self.decoder = ConvDecoder(shape, 2 * latent, hidden, width)
+        else:
+            self.encoder = ResNetEncoder(shape, hidden, width)
+            self.decoder = ResNetDecoder(shape, 2 * latent, hidden, width)
+        self.mean = nn.Linear(hidden, latent)
+        self.log_variance = nn.Linear(hidden, latent)
+        self.embedding = nn.Linear(n_classes, latent)
+
+    def embed(self, labels: Tensor) -> Tensor:
+        """Class embeddings ``[N, latent]`` of int64 labels ``[N]``."""
+        return self.embedding(F.one_hot(labels, self.n_classes).to(self.embedding.weight.dtype))
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log variance, ``[N, latent]`` each, of images ``[N, C, H, W]``."""
+        hidden = self.encoder(images)
+        return self.mean(hidden), self.log_variance(hidden)
+
+    def decode(self, latent: Tensor, embedding: Tensor) -> Tensor:
+        """Images ``[N, C, H, W]`` in [0, 1]."""
+        return self.decoder(torch.cat([latent, embedding], dim=1))
+
+    def forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Reconstruction, mean and log variance; the latent is drawn by reparameterisation."""
+        mean, log_variance = self.encode(images)
+        latent = mean + torch.randn_like(mean) * torch.exp(0.5 * log_variance)
+        return self.decode(latent, self.embed(labels)), mean, log_variance
