@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
+
 from ood import metrics
 from ood.errors import InputError
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 # ID-ness of ID and OOD images; the score is its negative
 HAND_CHECKED = {
@@ -135,7 +136,9 @@ def test_flags():
     assert metrics.evaluate(*scores("one swap"))["flags"] == []
 
 
-@pytest.mark.parametrize(("share", "count", "needed"), [(0.95, 20, 19), (0.95, 100, 95), (0.8, 4, 4)])
+@pytest.mark.parametrize(
+    ("share", "count", "needed"), [(0.95, 20, 19), (0.95, 100, 95), (0.8, 4, 4)]
+)
 def test_at_least_is_exact(share, count, needed):
     assert metrics.at_least(share, count) == needed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ood.errors import InputError
-from ood.files import atomic
+from ood.files import atomic, save_json
 
 if TYPE_CHECKING:
     import torch
@@ -67,6 +68,43 @@ class ImageSet:
         """Write ``images`` and ``labels`` to an ``.npz``, whole or not at all."""
         with atomic(path) as temporary:
             np.savez_compressed(temporary, images=self.images, labels=self.labels)
+
+    def save_manifest(
+        self,
+        path: str | Path,
+        *,
+        dataset: str,
+        split: str,
+        classes: Sequence[str] | None,
+        sources: dict,
+    ) -> None:
+        """Write what is in the set: counts, mean and standard deviation in [0, 1], SHA-256.
+
+        It is small, so that Snakemake compares it by content where the images are compared by
+        time.
+        """
+        values, counts = np.unique(self.labels, return_counts=True)
+        scale = 255 if self.images.dtype == np.uint8 else 1
+        digest = hashlib.sha256(np.ascontiguousarray(self.images))
+        digest.update(self.labels)
+        save_json(
+            path,
+            {
+                "dataset": dataset,
+                "split": split,
+                "shape": list(self.shape),
+                "dtype": str(self.images.dtype),
+                "images": len(self),
+                "images_per_label": {
+                    str(value): int(count) for value, count in zip(values, counts, strict=True)
+                },
+                "classes": classes,
+                "mean": float(self.images.mean(dtype=np.float64)) / scale,
+                "standard_deviation": float(self.images.std(dtype=np.float64)) / scale,
+                "sources": sources,
+                "sha256": digest.hexdigest(),
+            },
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> ImageSet:

@@ -126,11 +126,11 @@ def auroc_difference(first: Ranking, second: Ranking, confidence: float = 0.95) 
     """
     if (first.n_id, first.n_ood) != (second.n_id, second.n_ood):
         raise InputError("a paired comparison needs scores of the same images")
-    by_id, by_ood = (
-        a - b for a, b in zip(placements(first), placements(second), strict=True)
-    )
+    by_id, by_ood = (a - b for a, b in zip(placements(first), placements(second), strict=True))
     difference = float(by_ood.mean())
-    error = float(np.sqrt(np.var(by_id, ddof=1) / len(by_id) + np.var(by_ood, ddof=1) / len(by_ood)))
+    error = float(
+        np.sqrt(np.var(by_id, ddof=1) / len(by_id) + np.var(by_ood, ddof=1) / len(by_ood))
+    )
     half = NormalDist().inv_cdf(0.5 + confidence / 2) * error
     p_value = 2 * NormalDist().cdf(-abs(difference) / error) if error else float(difference == 0)
     return {

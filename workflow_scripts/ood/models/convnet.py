@@ -1,4 +1,4 @@
-"""The small convolutional classifier of CMG and its head.
+"""The small convolutional classifier of CMG.
 
 Wang et al., "CMG: A Class-Mixed Generation Approach to Out-of-Distribution Detection",
 ECML PKDD 2022; the layers are those of the authors' released code.
@@ -40,15 +40,8 @@ class ConvFeatures(nn.Sequential):
         self.out_features = channels * height * size_w
 
 
-class Head(nn.Sequential):
-    """Linear -> ReLU -> linear: the part that CMG's second stage fine-tunes."""
-
-    def __init__(self, in_features: int, hidden: int, n_out: int):
-        super().__init__(nn.Linear(in_features, hidden), nn.ReLU(), nn.Linear(hidden, n_out))
-
-
 class Classifier(nn.Module):
-    """A feature extractor and a head.
+    """A feature extractor and a head: linear, ReLU, linear (the part that CMG fine-tunes).
 
     ``forward`` maps images ``[N, C, H, W]`` in [0, 1] to logits ``[N, n_out]``. Logits
     ``0 .. n_classes - 1`` belong to the ID classes, logit ``n_classes`` is CMG's reject class.
@@ -57,7 +50,9 @@ class Classifier(nn.Module):
     def __init__(self, features: nn.Module, hidden: int, n_out: int):
         super().__init__()
         self.features = features
-        self.head = Head(features.out_features, hidden, n_out)
+        self.head = nn.Sequential(
+            nn.Linear(features.out_features, hidden), nn.ReLU(), nn.Linear(hidden, n_out)
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.features(images))

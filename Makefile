@@ -1,0 +1,30 @@
+PYTHON ?= python3
+SNAKEMAKE = .venv/bin/snakemake
+INSTALLED = .venv/.installed
+
+.PHONY: run test lint clean
+
+run: $(INSTALLED)
+	$(SNAKEMAKE) --cores all
+	@echo
+	@cat results/tables/leaderboard.md
+	@echo
+	@echo "Tables: results/tables/    Plots: results/plots/"
+
+$(INSTALLED): requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13 is needed, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --disable-pip-version-check -r requirements.lock
+	touch $@
+
+test: $(INSTALLED)
+	.venv/bin/python -m pytest
+
+lint: $(INSTALLED)
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/snakefmt --check Snakefile rules
+	$(SNAKEMAKE) --lint
+
+clean:
+	rm -rf results data .snakemake

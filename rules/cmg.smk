@@ -1,0 +1,98 @@
+"""CMG: stage 1 (CVAE), pseudo-OOD images to look at, stage 2 (fine-tuning)."""
+
+
+def cmg_inputs(wildcards):
+    settings = method_settings(wildcards)
+    return (
+        training_images(wildcards)
+        | model("classifier")(wildcards, settings)
+        | model("cvae")(wildcards, settings)
+    )
+
+
+rule train_cmg_cvae:
+    input:
+        unpack(training_images),
+    output:
+        model=f"{RUN}/models/{{model}}/model.pt",
+        config=f"{RUN}/models/{{model}}/config.json",
+        history=f"{RUN}/models/{{model}}/history.csv",
+        curves=f"{RUN}/models/{{model}}/curves.png",
+    log:
+        "results/logs/train_cmg_cvae/{benchmark}/seed{seed}/{model}.log",
+    benchmark:
+        "results/costs/{benchmark}/seed{seed}/models/{model}.jsonl"
+    wildcard_constraints:
+        model=one_of(names_of("type", "cmg_cvae", "models")),
+    conda:
+        ENVIRONMENT
+    threads: config["threads"]
+    resources:
+        gpu=GPU,
+    params:
+        settings=model_settings,
+        classes=id_classes,
+        precision=config["precision"],
+        code=code("train_cmg_cvae.py"),
+    script:
+        "../workflow_scripts/train_cmg_cvae.py"
+
+
+rule generate_cmg:
+    input:
+        unpack(lambda w: model("cvae")(w, method_settings(w))),
+    output:
+        samples=f"{RUN}/pseudo_ood/{{method}}/samples.npz",
+        grid=report(
+            f"{RUN}/pseudo_ood/{{method}}/grid.png",
+            caption="captions/pseudo_ood.rst",
+            category="{benchmark}",
+            subcategory="pseudo-OOD",
+        ),
+    log:
+        "results/logs/generate_cmg/{benchmark}/seed{seed}/{method}.log",
+    wildcard_constraints:
+        method=one_of(names_of("pipeline", "cmg", "methods")),
+    conda:
+        ENVIRONMENT
+    resources:
+        gpu=GPU,
+    params:
+        sigma=lambda w: method_settings(w)["sigma"],
+        code=code("generate_cmg.py"),
+    script:
+        "../workflow_scripts/generate_cmg.py"
+
+
+# the heads that the oracle protocol chooses from are kept only when it is asked for
+rule fine_tune_cmg:
+    input:
+        unpack(cmg_inputs),
+    output:
+        **(
+            {"snapshots": f"{RUN}/detectors/{{method}}/snapshots.pt"}
+            if "oracle" in PROTOCOLS
+            else {}
+        ),
+        detector=f"{RUN}/detectors/{{method}}/detector.pt",
+        config=f"{RUN}/detectors/{{method}}/detector.json",
+        history=f"{RUN}/detectors/{{method}}/history.csv",
+        curves=f"{RUN}/detectors/{{method}}/curves.png",
+    log:
+        "results/logs/fine_tune_cmg/{benchmark}/seed{seed}/{method}.log",
+    benchmark:
+        "results/costs/{benchmark}/seed{seed}/detectors/{method}.jsonl"
+    wildcard_constraints:
+        method=one_of(names_of("pipeline", "cmg", "methods")),
+    conda:
+        ENVIRONMENT
+    threads: config["threads"]
+    resources:
+        gpu=GPU,
+    params:
+        settings=method_settings,
+        classes=id_classes,
+        precision=config["precision"],
+        code=code("fine_tune_cmg.py"),
+    script:
+        "../workflow_scripts/fine_tune_cmg.py"

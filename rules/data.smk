@@ -1,0 +1,85 @@
+"""From published bytes to image sets in a benchmark's shape."""
+
+
+def raw_files(wildcards):
+    files, _ = REGISTRY[wildcards.dataset].splits[wildcards.split]
+    return [f"data/raw/{wildcards.dataset}/{file}" for file in files]
+
+
+rule download:
+    output:
+        "data/raw/{dataset}/{file}",
+    log:
+        "results/logs/download/{dataset}/{file}.log",
+    wildcard_constraints:
+        file=one_of({re.escape(file) for entry in REGISTRY.values() for file in entry.files}),
+    conda:
+        ENVIRONMENT
+    script:
+        "../workflow_scripts/download.py"
+
+
+rule prepare:
+    input:
+        raw_files,
+    output:
+        images="data/prepared/{shape}/{dataset}/{split}.npz",
+        manifest="data/prepared/{shape}/{dataset}/{split}.json",
+    log:
+        "results/logs/prepare/{shape}/{dataset}/{split}.log",
+    wildcard_constraints:
+        dataset=one_of(set(REGISTRY) - set(NOISES)),
+    conda:
+        ENVIRONMENT
+    params:
+        decoder=lambda w: REGISTRY[w.dataset].decoder,
+        files=lambda w: {
+            file: REGISTRY[w.dataset].files[file].digest
+            for file in REGISTRY[w.dataset].splits[w.split][0]
+        },
+        argument=lambda w: REGISTRY[w.dataset].splits[w.split][1],
+        classes=lambda w: REGISTRY[w.dataset].classes,
+        invert=lambda w: REGISTRY[w.dataset].invert,
+        shape=lambda w: [int(n) for n in w.shape.split("x")],
+        folder=lambda w: f"data/raw/{w.dataset}",
+        code=code("prepare.py"),
+    script:
+        "../workflow_scripts/prepare.py"
+
+
+rule generate_noise:
+    output:
+        images="data/prepared/{shape}/{dataset}/test.npz",
+        manifest="data/prepared/{shape}/{dataset}/test.json",
+    log:
+        "results/logs/generate_noise/{shape}/{dataset}.log",
+    wildcard_constraints:
+        dataset="gaussian|uniform",
+    conda:
+        ENVIRONMENT
+    params:
+        noise=lambda w: w.dataset,
+        shape=lambda w: [int(n) for n in w.shape.split("x")],
+        code=code("generate_noise.py"),
+    script:
+        "../workflow_scripts/generate_noise.py"
+
+
+rule generate_sphere:
+    input:
+        train=lambda w: training_images(w)["images"],
+        manifest=lambda w: training_images(w)["manifest"],
+    output:
+        images="data/prepared/{shape}/sphere_{benchmark}/test.npz",
+        manifest="data/prepared/{shape}/sphere_{benchmark}/test.json",
+    log:
+        "results/logs/generate_sphere/{shape}/{benchmark}.log",
+    conda:
+        ENVIRONMENT
+    params:
+        noise="sphere",
+        shape=lambda w: [int(n) for n in w.shape.split("x")],
+        classes=id_classes,
+        code=code("generate_noise.py"),
+    script:
+        "../workflow_scripts/generate_noise.py"

@@ -1,0 +1,14 @@
+"""Rule download: one raw file."""
+
+from pathlib import Path
+
+from ood.download import download
+from workflow_job import job
+
+with job(snakemake):
+    download(
+        snakemake.wildcards.dataset,
+        snakemake.wildcards.file,
+        Path(snakemake.output[0]),
+        snakemake.config["mirrors"],
+    )

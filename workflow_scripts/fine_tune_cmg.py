@@ -1,0 +1,38 @@
+"""Rule fine_tune_cmg: CMG's second stage, from classifier and CVAE to a detector."""
+
+from ood import classifier as classifiers
+from ood import training
+from ood.methods import cmg
+from training_job import (
+    id_images,
+    machine,
+    run_arguments,
+    save_config,
+    save_history,
+)
+from workflow_job import job
+
+with job(snakemake):
+    settings = dict(snakemake.params.settings)
+    classifier, classifier_settings = classifiers.load(snakemake.input.classifier)
+    cvae = cmg.load_cvae(snakemake.input.cvae)
+    keep = "snapshots" in snakemake.output.keys()
+    with machine(snakemake) as chosen:
+        arguments = run_arguments(snakemake, chosen, snakemake.wildcards.method)
+        trained = cmg.fine_tune(
+            settings, classifier, cvae, id_images(snakemake), **arguments, snapshots=keep
+        )
+    content = cmg.detector_content(settings, classifier_settings, classifier)
+    training.save_model(snakemake.output.detector, content)
+    if keep:
+        training.save_model(snakemake.output.snapshots, trained.snapshots)
+    save_config(
+        snakemake,
+        snakemake.output.config,
+        sum(value.numel() for value in classifier.parameters()),
+        chosen,
+        sha256=training.state_digest(content["state"]),
+        record=cmg.record(settings).as_dict(),
+    )
+    save_history(snakemake, trained.history)
+    arguments["checkpoint"].unlink()

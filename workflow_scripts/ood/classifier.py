@@ -1,0 +1,81 @@
+"""The plain classifier that several methods share: built, trained with cross-entropy, reloaded."""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ood.images import ImageSet, to_tensor
+from ood.models.convnet import Classifier, ConvFeatures
+from ood.models.resnet import ResNet18Features
+from ood.training import AUGMENTATIONS, Machine, Schedule, Trained, derive_seed, load_model, train
+
+
+def build(settings: dict) -> Classifier:
+    """A classifier with fresh weights.
+
+    :param settings: ``architecture`` (``convnet`` or ``resnet18``), ``shape`` (H, W, C),
+        ``n_classes``, ``extra_outputs`` (logits beyond the ID classes), ``width`` (factor on the
+        number of filters), ``hidden`` (of the head), ``dropout`` (of ``convnet``)
+    """
+    shape = tuple(settings["shape"])
+    if settings["architecture"] == "convnet":
+        features = ConvFeatures(shape, settings["width"], settings["dropout"])
+    else:
+        features = ResNet18Features(shape, settings["width"])
+    return Classifier(
+        features, settings["hidden"], settings["n_classes"] + settings["extra_outputs"]
+    )
+
+
+def load(path: str | Path) -> tuple[Classifier, dict]:
+    """The classifier of a ``model.pt`` in eval mode, and its settings."""
+    content = load_model(path)
+    return restore(content["settings"], content["state"]), content["settings"]
+
+
+def restore(settings: dict, state: dict[str, Tensor]) -> Classifier:
+    """A classifier in eval mode from its settings and state dict."""
+    classifier = build(settings)
+    classifier.load_state_dict(state)
+    return classifier.eval().to(memory_format=torch.channels_last)
+
+
+def fit(
+    settings: dict,
+    image_set: ImageSet,
+    *,
+    seed: int,
+    name: str,
+    machine: Machine,
+    checkpoint: Path,
+    identity: str,
+) -> tuple[Classifier, Trained]:
+    """Train with the mean cross-entropy over all logits (CMG, stage 1).
+
+    :param settings: of ``build``, and ``augmentation``, ``epochs``, ``batch_size``,
+        ``learning_rate``
+    :param image_set: labels 0 .. n_classes - 1
+    """
+    torch.manual_seed(derive_seed(seed, name))
+    network = build(settings).to(machine.device, memory_format=torch.channels_last).train()
+
+    def loss(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        logits = network(images).float()
+        accuracy = (logits.argmax(1) == labels).float().mean()
+        return {"loss": F.cross_entropy(logits, labels), "accuracy": accuracy}
+
+    trained = train(
+        network,
+        loss,
+        to_tensor(image_set.images),
+        torch.from_numpy(image_set.labels),
+        Schedule(settings["epochs"], settings["batch_size"], settings["learning_rate"]),
+        seed=derive_seed(seed, name),
+        machine=machine,
+        checkpoint=checkpoint,
+        identity=identity,
+        augment=AUGMENTATIONS[settings["augmentation"]],
+    )
+    return network.eval(), trained

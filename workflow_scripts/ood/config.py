@@ -1,0 +1,292 @@
+"""Configuration: read, check against the schemas, resolve the scale. No torch, no pandas.
+
+Every mistake is an ``InputError`` that names the file, the key, what is wrong and, where there is
+one, the nearest known name.
+"""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from ood.errors import InputError
+from ood.registry import NOISES, REGISTRY
+
+SCALES = ("smoke", "quick", "paper")
+
+
+@dataclass(frozen=True)
+class OODSet:
+    """One OOD set of a benchmark: some or all classes of a dataset's test split."""
+
+    name: str
+    dataset: str
+    classes: tuple[int, ...] | None
+    group: str
+    stand_in_for: str | None = None
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A benchmark with its recipe, at one scale.
+
+    :param classes: the ID labels in the order in which they are renumbered
+    :param models: settings by model name, ``type`` and the benchmark's ``shape`` and
+        ``n_classes`` among them
+    :param methods: settings by method name
+    """
+
+    name: str
+    title: str
+    shape: tuple[int, int, int]
+    dataset: str
+    classes: tuple[int, ...]
+    ood: dict[str, OODSet]
+    validation: OODSet | None
+    stand_in_for: str | None
+    models: dict[str, dict]
+    methods: dict[str, dict]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for a misspelt name: the nearest known one, and all of them if they are few."""
+    known = sorted(map(str, known))
+    hint = ""
+    if close := difflib.get_close_matches(str(name), known, n=1):
+        hint = f"; did you mean {close[0]!r}?"
+    return f"{hint} Known: {', '.join(known)}" if hint else f"; known: {', '.join(known)}"
+
+
+def load_yaml(path: Path) -> dict:
+    """Read a YAML mapping.
+
+    :raises InputError: if the file is missing, no YAML or no mapping
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise InputError(f"{path}: cannot read ({error.strerror})") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: no valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected keys and values, found {type(content).__name__}")
+    return content
+
+
+def check_schema(content: object, schema: dict, source: str, prefix: str = "") -> None:
+    """Check ``content`` against a JSON schema.
+
+    :raises InputError: with the first error's file, key and what is allowed there
+    """
+    from jsonschema import Draft202012Validator
+
+    # a wrong key explains more than the missing one that it was meant to be
+    order = {"additionalProperties": 0, "required": 2}
+    errors = sorted(
+        Draft202012Validator(schema).iter_errors(content),
+        key=lambda e: (order.get(e.validator, 1), list(map(str, e.absolute_path))),
+    )
+    if not errors:
+        return
+    error = errors[0]
+    parts = [prefix] if prefix else []
+    key = ".".join(parts + [str(part) for part in error.absolute_path]) or "(top level)"
+    if error.validator == "additionalProperties":
+        allowed = error.schema.get("properties", {})
+        unknown = next(k for k in error.instance if k not in allowed)
+        where = "" if key == "(top level)" else f" in {key}"
+        raise InputError(f"{source}: unknown key {unknown!r}{where}{nearest(unknown, allowed)}")
+    if error.validator == "required":
+        missing = next(k for k in error.validator_value if k not in error.instance)
+        raise InputError(f"{source}: {key}: the key {missing!r} is missing")
+    if error.validator == "enum":
+        allowed = error.validator_value
+        raise InputError(f"{source}: {key}: {error.instance!r}{nearest(error.instance, allowed)}")
+    hint = ""
+    if isinstance(error.instance, str) and error.validator == "type":
+        hint = " (a string; YAML reads 1e-4 as text: write 1.0e-4)"
+    raise InputError(f"{source}: {key}: {error.message}{hint}")
+
+
+def at_scale(value: object, scale: str) -> object:
+    """Replace every ``{smoke: …, quick: …, paper: …}`` by its value at ``scale``."""
+    if isinstance(value, dict):
+        if set(value) == set(SCALES):
+            return value[scale]
+        return {key: at_scale(one, scale) for key, one in value.items()}
+    return value
+
+
+class Loader:
+    """Reads ``config`` and the files that it names under ``root`` (the workflow's folder)."""
+
+    def __init__(self, root: Path, config: dict, source: str = "config.yaml"):
+        self.root, self.config, self.source = root, config, source
+        self.schemas = {
+            path.stem: load_yaml(path) for path in sorted((root / "schemas").glob("*.yaml"))
+        }
+        check_schema(config, self.schemas["config"], source)
+        for key in ("stand_ins", "exclude"):
+            for name in config[key]:
+                self._known_dataset(name, source, key)
+        for name in config["stand_ins"].values():
+            self._known_dataset(name, source, "stand_ins")
+
+    def _known_dataset(self, name: str, source: str, key: str) -> None:
+        if name not in REGISTRY:
+            raise InputError(f"{source}: {key}: unknown dataset {name!r}{nearest(name, REGISTRY)}")
+
+    def benchmarks(self) -> dict[str, Benchmark]:
+        """Every benchmark of the config, checked.
+
+        :raises InputError: on the first mistake
+        """
+        folder = self.root / "benchmarks"
+        known = [path.stem for path in folder.glob("*.yaml")]
+        found = {}
+        for name in self.config["benchmarks"]:
+            if name not in known:
+                raise InputError(
+                    f"{self.source}: benchmarks: unknown benchmark {name!r}{nearest(name, known)}"
+                )
+            found[name] = self.benchmark(name)
+        chosen = self.config["methods"]
+        if chosen != "all":
+            methods = {method for benchmark in found.values() for method in benchmark.methods}
+            for name in chosen:
+                if name not in methods:
+                    raise InputError(
+                        f"{self.source}: methods: unknown method {name!r}{nearest(name, methods)}"
+                    )
+        return found
+
+    def benchmark(self, name: str) -> Benchmark:
+        """One benchmark, checked."""
+        source = f"benchmarks/{name}.yaml"
+        content = load_yaml(self.root / source)
+        check_schema(content, self.schemas["benchmark"], source)
+        original = content["id"]["dataset"]
+        dataset = self._stand_in(original, source, "id.dataset")
+        classes = self._classes(dataset, content["id"].get("classes"), source, "id.classes")
+        if classes is None:
+            raise InputError(f"{source}: id.classes: name the ID classes of {dataset}")
+        if missing := {"train", "test"} - set(REGISTRY[dataset].splits):
+            raise InputError(
+                f"{source}: id.dataset: {dataset} has no {' and no '.join(sorted(missing))} split"
+            )
+        identity = OODSet("id", dataset, classes, "id")
+        ood = {
+            one.name: one
+            for group, entries in content["ood"].items()
+            for index, entry in enumerate(entries)
+            if (one := self._ood_set(entry, group, source, f"ood.{group}[{index}]")) is not None
+        }
+        if not ood:
+            raise InputError(f"{source}: ood: no OOD set is left after 'exclude'")
+        validation = None
+        if "validation" in content:
+            validation = self._ood_set(content["validation"], "validation", source, "validation")
+        for one in [*ood.values(), *([validation] if validation else [])]:
+            for other, what in ((identity, "ID set"), (validation, "validation set")):
+                if other is not None and other is not one and _overlap(one, other):
+                    raise InputError(
+                        f"{source}: OOD set {one.name!r} shares classes of {one.dataset} with the "
+                        f"{what}; give it other 'classes' or another dataset"
+                    )
+        models, methods = self._recipe(content["recipe"], source)
+        shape = tuple(content["shape"])
+        for settings in models.values():
+            settings |= {"shape": list(shape), "n_classes": len(classes)}
+        return Benchmark(
+            name,
+            content["title"],
+            shape,
+            dataset,
+            classes,
+            ood,
+            validation,
+            original if original != dataset else None,
+            models,
+            methods,
+        )
+
+    def _stand_in(self, name: str, source: str, key: str) -> str:
+        self._known_dataset(name, source, key)
+        return self.config["stand_ins"].get(name, name)
+
+    def _ood_set(self, entry: str | dict, group: str, source: str, key: str) -> OODSet | None:
+        if isinstance(entry, str):
+            entry = {"dataset": entry}
+        original = entry["dataset"]
+        dataset = self._stand_in(original, source, key)
+        name = entry.get("name", dataset)
+        if {original, dataset, name} & set(self.config["exclude"]):
+            return None
+        if "test" not in REGISTRY[dataset].splits:
+            raise InputError(f"{source}: {key}: {dataset} has no test split")
+        classes = self._classes(dataset, entry.get("classes"), source, f"{key}.classes")
+        stand_in_for = original if dataset != original else None
+        return OODSet(name, dataset, classes, group, stand_in_for)
+
+    def _classes(
+        self, dataset: str, classes: list[int] | None, source: str, key: str
+    ) -> tuple[int, ...] | None:
+        names = REGISTRY[dataset].classes
+        known = None if names is None else tuple(range(len(names)))
+        if classes is None:
+            return known
+        if known is not None and (unknown := set(classes) - set(known)):
+            raise InputError(
+                f"{source}: {key}: {dataset} has labels 0 to {known[-1]}; no images have label "
+                f"{', '.join(map(str, sorted(unknown)))}"
+            )
+        return tuple(classes)
+
+    def _recipe(self, name: str, referrer: str) -> tuple[dict[str, dict], dict[str, dict]]:
+        folder = self.root / "benchmarks" / "recipes"
+        known = [path.stem for path in folder.glob("*.yaml")]
+        if name not in known:
+            raise InputError(f"{referrer}: recipe: unknown recipe {name!r}{nearest(name, known)}")
+        source = f"benchmarks/recipes/{name}.yaml"
+        content = load_yaml(folder / f"{name}.yaml")
+        check_schema(content, self.schemas["recipe"], source)
+        resolved = at_scale(content, self.config["scale"])
+        models, methods = resolved["models"], resolved["methods"]
+        for section, entries, kind in (
+            ("models", models, "type"),
+            ("methods", methods, "pipeline"),
+        ):
+            schemas = self.schemas[section]
+            for entry, settings in entries.items():
+                where = f"{section}.{entry}"
+                if settings[kind] not in schemas:
+                    raise InputError(
+                        f"{source}: {where}.{kind}: unknown {kind} {settings[kind]!r}"
+                        f"{nearest(settings[kind], schemas)}"
+                    )
+                schema = schemas[settings[kind]]
+                check_schema(settings, schema, source, where)
+                for key, of_key in schema["properties"].items():
+                    if "model_type" in of_key and key in settings:
+                        self._model(settings[key], of_key["model_type"], models, source, where, key)
+        return models, methods
+
+    def _model(
+        self, name: str, kind: str, models: dict[str, dict], source: str, where: str, key: str
+    ) -> None:
+        fitting = [model for model, settings in models.items() if settings["type"] == kind]
+        if name not in fitting:
+            raise InputError(
+                f"{source}: {where}.{key}: unknown model {name!r} of type {kind}"
+                f"{nearest(name, fitting)}"
+            )
+
+
+def _overlap(one: OODSet, other: OODSet) -> bool:
+    if one.dataset != other.dataset or one.dataset in NOISES:
+        return one.dataset == other.dataset
+    if one.classes is None or other.classes is None:
+        return True
+    return bool(set(one.classes) & set(other.classes))

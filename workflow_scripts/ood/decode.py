@@ -1,0 +1,259 @@
+"""From published bytes to arrays: checksums, decoders, and the sets that are made here."""
+
+import gzip
+import hashlib
+import io
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from ood.errors import InputError
+from ood.files import checksum
+from ood.images import ImageSet, convert
+
+PARTS = ("images-idx3", "labels-idx1")
+NOISES = ("gaussian", "uniform", "sphere")
+
+Shape = tuple[int, int, int]
+Decoded = tuple[list[np.ndarray], np.ndarray]
+
+
+def _read_idx(path: Path, images: bool) -> np.ndarray:
+    from torchvision.datasets.mnist import read_image_file, read_label_file
+
+    with tempfile.NamedTemporaryFile() as plain:
+        plain.write(gzip.decompress(path.read_bytes()))
+        plain.flush()
+        return (read_image_file if images else read_label_file)(plain.name).numpy()
+
+
+def idx(folder: Path, files: tuple[str, ...], argument: str | None, shape: Shape) -> Decoded:
+    """MNIST's format: an image file and a label file, gzipped."""
+    return list(_read_idx(folder / files[0], True)), _read_idx(folder / files[1], False)
+
+
+def members(archive: Path) -> Iterator[tuple[str, bytes]]:
+    """Names and bytes of an archive's plain files, in the archive's order.
+
+    :raises InputError: if a member's name would leave the archive's folder, or the archive is
+        damaged
+    """
+
+    def checked(name: str) -> str:
+        path = PurePosixPath(name.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts:
+            raise InputError(f"{archive}: the member {name!r} would leave its folder; not unpacked")
+        return name
+
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as file:
+                for entry in file.infolist():
+                    if not entry.is_dir():
+                        yield checked(entry.filename), file.read(entry)
+        else:
+            with tarfile.open(archive) as file:
+                for entry in file:
+                    checked(entry.name)
+                    if entry.isfile():
+                        yield entry.name, file.extractfile(entry).read()
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+        raise InputError(
+            f"{archive}: damaged archive ({error}); delete it and run again"
+        ) from error
+
+
+def pictures(folder: Path, files: tuple[str, ...], argument: str | None, shape: Shape) -> Decoded:
+    """Archives of picture files, sorted by name.
+
+    :param argument: ``folder`` takes the label from the sorted names of the pictures' folders;
+        ``flat`` gives every picture label 0; a prefix after a colon keeps only the members under it
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    kind, _, prefix = argument.partition(":")
+    found: list[tuple[str, np.ndarray]] = []
+    unreadable = 0
+    for file in files:
+        for name, content in members(folder / file):
+            if not name.lower().endswith((".png", ".jpg", ".jpeg")) or not name.startswith(prefix):
+                continue
+            try:
+                picture = Image.open(io.BytesIO(content))
+                # a one-bit picture becomes grey, a palette or transparency becomes RGB
+                grey = picture.mode in ("1", "L", "I", "I;16", "LA")
+                found.append((name, np.asarray(picture.convert("L" if grey else "RGB"))))
+            except (UnidentifiedImageError, OSError, SyntaxError):
+                unreadable += 1
+    if unreadable > len(found) // 100:
+        raise InputError(f"{folder}: {unreadable} of {unreadable + len(found)} pictures unreadable")
+    found.sort(key=lambda pair: pair[0])
+    folders = [str(PurePosixPath(name).parent) for name, _ in found]
+    names = sorted(set(folders)) if kind == "folder" else []
+    labels = [names.index(one) if names else 0 for one in folders]
+    return [image for _, image in found], np.array(labels)
+
+
+def emnist(folder: Path, files: tuple[str, ...], argument: str | None, shape: Shape) -> Decoded:
+    """EMNIST letters: IDX files inside a zip, images stored transposed, labels 1 to 26."""
+    wanted = {f"gzip/emnist-letters-{argument}-{part}-ubyte.gz" for part in PARTS}
+    with tempfile.TemporaryDirectory() as temporary:
+        for name, content in members(folder / files[0]):
+            if name in wanted:
+                (Path(temporary) / Path(name).name).write_bytes(content)
+        parts = tuple(f"emnist-letters-{argument}-{part}-ubyte.gz" for part in PARTS)
+        images, labels = idx(Path(temporary), parts, None, shape)
+    return [image.T for image in images], labels - 1
+
+
+def cifar(folder: Path, files: tuple[str, ...], argument: str | None, shape: Shape) -> Decoded:
+    """CIFAR's pickles, read by torchvision, which checks each pickle's MD5 first.
+
+    :param argument: torchvision's class and the split
+    """
+    from torchvision import datasets
+
+    name, split = argument.split(":")
+    with tempfile.TemporaryDirectory() as temporary:
+        for member, content in members(folder / files[0]):
+            target = Path(temporary) / member
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        loaded = getattr(datasets, name)(temporary, train=split == "train", download=False)
+    return list(loaded.data), np.asarray(loaded.targets)
+
+
+def svhn(folder: Path, files: tuple[str, ...], argument: str | None, shape: Shape) -> Decoded:
+    """SVHN's MATLAB file, read by torchvision, which checks its MD5 first."""
+    from torchvision.datasets import SVHN
+
+    loaded = SVHN(folder, split=argument, download=False)
+    return list(loaded.data.transpose(0, 2, 3, 1)), loaded.labels
+
+
+def digits(folder: Path, files: tuple[str, ...], argument: str | None, shape: Shape) -> Decoded:
+    """scikit-learn's scans, values 0-16 stretched to 0-255; stratified 80/20 split, fixed seed."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    data = load_digits()
+    train, test = train_test_split(
+        np.arange(len(data.target)), test_size=0.2, random_state=0, stratify=data.target
+    )
+    chosen = np.sort(train if argument == "train" else test)
+    images = np.round(data.images[chosen] * (255 / 16)).astype(np.uint8)
+    return list(images), data.target[chosen]
+
+
+PATCHES = 2_000
+
+
+def patches(folder: Path, files: tuple[str, ...], argument: str | None, shape: Shape) -> Decoded:
+    """Crops of scikit-learn's two photographs at their own resolution, half from each."""
+    from sklearn.datasets import load_sample_images
+
+    height, width, _ = shape
+    generator = np.random.default_rng(0)
+    images, labels = [], []
+    for label, photograph in enumerate(load_sample_images().images):
+        for _ in range(PATCHES // 2):
+            top = generator.integers(photograph.shape[0] - height + 1)
+            left = generator.integers(photograph.shape[1] - width + 1)
+            images.append(photograph[top : top + height, left : left + width])
+            labels.append(label)
+    return images, np.array(labels)
+
+
+def generate_noise(name: str, shape: tuple[int, int, int], radius: float | None = None):
+    """10,000 images of pixel noise, or 2,000 points on a sphere; the same on every machine.
+
+    :param radius: of the sphere around the origin, in units of [0, 1] pixels
+    :return: ``[N, H, W, C]``, uint8, or float32 for ``sphere`` (values leave [0, 1])
+    """
+    generator = np.random.default_rng(NOISES.index(name))
+    if name == "sphere":
+        points = generator.normal(size=(2_000, *shape))
+        norms = np.sqrt(np.square(points).sum((1, 2, 3), keepdims=True))
+        return (radius * points / norms).astype(np.float32)
+    if name == "gaussian":
+        values = generator.normal(0.5, 1.0, size=(10_000, *shape)).clip(0, 1)
+    else:
+        values = generator.uniform(size=(10_000, *shape))
+    return np.round(values * 255).astype(np.uint8)
+
+
+def sphere_radius(images: np.ndarray) -> float:
+    """OODGen's radius: the largest Euclidean norm of a training image in [0, 1] units, plus 2."""
+    flat = images.reshape(len(images), -1).astype(np.float64) / 255
+    return float(np.sqrt(np.square(flat).sum(1).max())) + 2
+
+
+DECODERS = {
+    function.__name__: function
+    for function in (idx, pictures, emnist, cifar, svhn, digits, patches)
+}
+
+
+def verify(path: Path, digest: str | None) -> str:
+    """Check a raw file's bytes.
+
+    :param digest: see ``ood.registry.RawFile``
+    :return: what was found, ``<algorithm>:<digest>``
+    :raises InputError: if the file is a web page, damaged, or differs from the published checksum
+    """
+    with open(path, "rb") as file:
+        head = file.read(512).lstrip().lower()
+    if head.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")):
+        raise InputError("an HTML page was served instead of the file")
+    algorithm, _, expected = (digest or "sha256:").partition(":")
+    if algorithm == "gunzip-md5":
+        hashed = hashlib.md5(usedforsecurity=False)
+        try:
+            with gzip.open(path) as file:
+                while chunk := file.read(1 << 20):
+                    hashed.update(chunk)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise InputError(f"truncated or damaged gzip file ({error})") from error
+        found = hashed.hexdigest()
+    else:
+        found = checksum(path, algorithm)
+    if expected and found != expected:
+        raise InputError(
+            f"wrong checksum: expected {digest}, found {found} ({path.stat().st_size:,} bytes; "
+            "a truncated or changed file)"
+        )
+    return f"{algorithm}:{found}"
+
+
+def prepare(
+    decoder: str,
+    files: dict[str, str | None],
+    argument: str | None,
+    shape: Shape,
+    invert: bool,
+    folder: Path,
+) -> tuple[ImageSet, dict[str, str]]:
+    """Verify, decode and convert one split.
+
+    :param files: published digests by file name, in the decoder's order
+    :param folder: where the files are
+    :return: the image set in ``shape``, and the digests found
+    :raises InputError: naming a file that is not the published one
+    """
+    digests = {}
+    for name, digest in files.items():
+        try:
+            # once more: a user may have put the file there by hand
+            digests[name] = verify(folder / name, digest)
+        except InputError as error:
+            raise InputError(
+                f"{folder / name}: {error}. Delete it and run again, or replace it with the "
+                "published file."
+            ) from error
+    images, labels = DECODERS[decoder](folder, tuple(files), argument, shape)
+    return ImageSet(convert(images, shape, invert), np.asarray(labels, dtype=np.int64)), digests

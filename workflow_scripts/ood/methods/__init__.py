@@ -1,0 +1,1 @@
+"""One file per published system: ``RECORD``s, losses, generation, ``load`` -> Detector."""

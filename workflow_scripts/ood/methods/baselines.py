@@ -1,0 +1,225 @@
+"""Cheap baselines: six scores of the shared classifier and two that look at pixels alone.
+
+The classifier's scores use its ID logits; Mahalanobis and k-nearest neighbours use the head's
+hidden layer, the input of the last linear map. ``brightness`` and ``complexity`` know nothing of
+classes: where they do well, the benchmark is easy.
+"""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ood import classifier as classifiers
+from ood.detector import Record
+from ood.images import ImageSet, to_tensor, to_unit
+from ood.models.convnet import Classifier
+from ood.training import Machine, cpu_state, load_model
+
+RECORDS = {
+    "msp": Record(
+        "A Baseline for Detecting Misclassified and Out-of-Distribution Examples in Neural "
+        "Networks",
+        "Hendrycks, Gimpel",
+        2017,
+        "1610.02136",
+        "the paper",
+        "nothing",
+    ),
+    "max_logit": Record(
+        "Scaling Out-of-Distribution Detection for Real-World Settings",
+        "Hendrycks, Basart, Mazeika, Zou, Kwon, Mostajabi, Steinhardt, Song",
+        2022,
+        "1911.11132",
+        "the paper",
+        "nothing",
+    ),
+    "energy": Record(
+        "Energy-based Out-of-distribution Detection",
+        "Liu, Wang, Owens, Li",
+        2020,
+        "2010.03759",
+        "the paper, T = 1, no fine-tuning",
+        "nothing",
+    ),
+    "odin": Record(
+        "Enhancing The Reliability of Out-of-distribution Image Detection in Neural Networks",
+        "Liang, Li, Srikant",
+        2018,
+        "1706.02690",
+        "the paper, T = 1000, epsilon = .0014",
+        "nothing",
+    ),
+    "mahalanobis": Record(
+        "A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial "
+        "Attacks",
+        "Lee, Lee, Lee, Shin",
+        2018,
+        "1807.03888",
+        "the paper, last hidden layer, no input perturbation",
+        "nothing",
+    ),
+    "knn": Record(
+        "Out-of-Distribution Detection with Deep Nearest Neighbors",
+        "Sun, Ming, Zhu, Li",
+        2022,
+        "2204.06507",
+        "the paper, k = 50",
+        "nothing",
+    ),
+    "brightness": Record("Mean brightness", "–", 0, None, "–", "nothing"),
+    "complexity": Record(
+        "Input complexity and out-of-distribution detection with likelihood-based generative "
+        "models",
+        "Serrà, Álvarez, Gómez, Slizovskaia, Núñez, Luque",
+        2020,
+        "1909.11480",
+        "the compressed size alone",
+        "nothing",
+    ),
+}
+PIXEL_SCORES = ("brightness", "complexity")
+
+
+def record(settings: dict) -> Record:
+    """The record of one baseline."""
+    return RECORDS[settings["score"]]
+
+
+def fit(
+    settings: dict, classifier: Classifier | None, image_set: ImageSet, machine: Machine
+) -> dict[str, Tensor]:
+    """The statistics of the ID training images that a baseline scores with, by name.
+
+    Mahalanobis: class means ``[K, D]`` and the precision ``[D, D]`` of the shared covariance.
+    Hidden units are often constant, and pytorch-ood inverts in float32 with a ridge of 1e-6 on
+    the *sum* of squares: here it is float64, with a ridge relative to the mean variance.
+    """
+    if settings["score"] not in ("mahalanobis", "knn"):
+        return {}
+    classifier.to(machine.device)
+    with torch.no_grad():
+        hidden = torch.cat(
+            [
+                _hidden(classifier, to_unit(batch.to(machine.device))).cpu()
+                for batch in to_tensor(image_set.images).split(1000)
+            ]
+        )
+    if settings["score"] == "knn":
+        return {"hidden": hidden}
+    hidden, labels = hidden.double(), torch.from_numpy(image_set.labels)
+    means = torch.stack([hidden[labels == k].mean(0) for k in labels.unique()])
+    centred = hidden - means[labels]
+    covariance = centred.T @ centred / len(hidden)
+    ridge = settings["ridge"] * covariance.diagonal().mean()
+    covariance.diagonal().add_(ridge)
+    return {"means": means, "precision": torch.linalg.inv(covariance)}
+
+
+def _hidden(classifier: Classifier, images: Tensor) -> Tensor:
+    return classifier.head[:-1](classifier.features(images))
+
+
+def mahalanobis(hidden: Tensor, means: Tensor, precision: Tensor) -> Tensor:
+    """Half the squared Mahalanobis distance to the nearest class mean, ``[N, D]`` -> ``[N]``."""
+    offsets = hidden.double()[:, None, :] - means
+    return 0.5 * ((offsets @ precision) * offsets).sum(2).min(1).values
+
+
+def complexity(images: Tensor) -> Tensor:
+    """Bytes of each image ``[N, C, H, W]`` as PNG, values clipped to [0, 1]; float64 ``[N]``."""
+    from PIL import Image
+
+    sizes = []
+    arrays = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    for array in arrays:
+        buffer = io.BytesIO()
+        Image.fromarray(np.squeeze(array)).save(buffer, "png", compress_level=9)
+        sizes.append(buffer.tell())
+    return torch.tensor(sizes, dtype=torch.float64)
+
+
+class IDLogits(nn.Module):
+    """A classifier without its reject logit."""
+
+    def __init__(self, classifier: Classifier, n_classes: int):
+        super().__init__()
+        self.classifier = classifier
+        self.n_classes = n_classes
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.classifier(images)[:, : self.n_classes]
+
+
+class Baseline:
+    """One of the eight scores.
+
+    :param settings: ``score``, and for ``odin`` ``temperature`` and ``epsilon``, for ``knn`` ``k``
+    :param model: None for the scores that look at pixels alone
+    """
+
+    def __init__(self, settings: dict, model: IDLogits | None, statistics: dict[str, Tensor]):
+        self.settings = settings
+        self.model = model
+        self.statistics = statistics
+        if settings["score"] == "knn":
+            from pytorch_ood.detector import KNN
+
+            hidden = statistics["hidden"]
+            self.neighbours = KNN(None, k=settings["k"]).fit_features(
+                hidden, torch.zeros(len(hidden), dtype=torch.int64)
+            )
+
+    def score(self, images: Tensor) -> Tensor:
+        score = self.settings["score"]
+        if score == "brightness":
+            return images.double().mean((1, 2, 3))
+        if score == "complexity":
+            return complexity(images)
+        if score == "mahalanobis":
+            return mahalanobis(_hidden(self.model.classifier, images), **self.statistics)
+        if score == "knn":
+            return self.neighbours.predict_features(_hidden(self.model.classifier, images))
+        from pytorch_ood.detector import EnergyBased, MaxLogit, MaxSoftmax
+        from pytorch_ood.detector.odin import odin_preprocessing
+
+        if score == "odin":
+            temperature = self.settings["temperature"]
+            images = odin_preprocessing(
+                self.model, images, eps=self.settings["epsilon"], temperature=temperature
+            )
+            return MaxSoftmax.score(self.model(images).double(), temperature)
+        # in float64: confident softmax values that differ by less than 6e-8 keep their order
+        logits = self.model(images).double()
+        by_name = {"msp": MaxSoftmax, "max_logit": MaxLogit, "energy": EnergyBased}
+        return by_name[score].score(logits)
+
+    def predict(self, images: Tensor) -> Tensor | None:
+        return None if self.model is None else self.model(images).argmax(1)
+
+
+def detector_content(
+    settings: dict,
+    classifier: tuple[Classifier, dict] | None,
+    statistics: dict[str, Tensor],
+) -> dict:
+    """What ``detector.pt`` holds."""
+    content = {"settings": settings, "statistics": statistics}
+    if classifier is not None:
+        content["classifier"], content["state"] = classifier[1], cpu_state(classifier[0])
+    return content
+
+
+def load(path: str | Path, machine: Machine) -> Baseline:
+    """The detector of a ``detector.pt``."""
+    content = load_model(path)
+    statistics = content["statistics"]
+    if content["settings"]["score"] == "mahalanobis":
+        statistics = {name: value.to(machine.device) for name, value in statistics.items()}
+    model = None
+    if "classifier" in content:
+        classifier = classifiers.restore(content["classifier"], content["state"])
+        model = IDLogits(classifier, content["classifier"]["n_classes"]).to(machine.device).eval()
+    return Baseline(content["settings"], model, statistics)

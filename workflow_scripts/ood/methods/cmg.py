@@ -1,0 +1,345 @@
+"""CMG, class-mixed generation: CMG-s (softmax) and CMG-e (energy).
+
+A conditional VAE that is given *mixed* class embeddings and far-out latents draws images that
+resemble the ID classes without being any of them. Stage 1 trains a classifier (``ood.classifier``)
+and the CVAE; stage 2 freezes the classifier's feature extractor and fine-tunes its head to tell
+ID images from fresh pseudo-OOD images.
+"""
+
+import logging
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ood import classifier as classifiers
+from ood.detector import Record
+from ood.errors import InputError
+from ood.images import ImageSet, to_tensor, to_unit
+from ood.models.convnet import Classifier
+from ood.models.vae import CVAE
+from ood.training import (
+    AUGMENTATIONS,
+    Machine,
+    Schedule,
+    Trained,
+    cpu_state,
+    derive_seed,
+    load_model,
+    train,
+)
+
+log = logging.getLogger(__name__)
+
+RECORD = Record(
+    title="CMG: A Class-Mixed Generation Approach to Out-of-Distribution Detection",
+    authors="Wang, Shao, Lin, Hu, Liu",
+    year=2022,
+    arxiv=None,
+    seed_settings="released code shaoyijia/CMG",
+    tuned_on="nothing",
+)
+
+
+def record(settings: dict) -> Record:
+    """Where the method comes from; the same for both losses."""
+    return RECORD
+
+
+# Stage 1: the conditional VAE
+
+
+def build_cvae(settings: dict) -> CVAE:
+    """A CVAE with fresh weights, see ``CVAE`` for the settings' meaning."""
+    return CVAE(
+        tuple(settings["shape"]),
+        settings["n_classes"],
+        settings["architecture"],
+        settings["latent"],
+        settings["hidden"],
+        settings["width"],
+        settings["padding"],
+    )
+
+
+def load_cvae(path: str | Path) -> CVAE:
+    """The frozen CVAE of a ``model.pt``, in eval mode."""
+    content = load_model(path)
+    cvae = build_cvae(content["settings"])
+    cvae.load_state_dict(content["state"])
+    return cvae.eval().requires_grad_(False)
+
+
+def cvae_loss(
+    images: Tensor,
+    reconstructions: Tensor,
+    mean: Tensor,
+    log_variance: Tensor,
+    kl_weight: float = 1.0,
+) -> dict[str, Tensor]:
+    """Squared error averaged over the C*H*W pixels + KL / (C*H*W), both averaged over the batch.
+
+    With ``kl_weight`` 1, as published, this is the usual sum form with a Gaussian of variance 1/2,
+    divided by the number of pixels. Images with few pixels need less: the latent is used only
+    where it saves more squared error, summed over the pixels, than it costs.
+    """
+    pixels = images[0].numel()
+    error = F.mse_loss(reconstructions.float(), images)
+    mean, log_variance = mean.float(), log_variance.float()
+    kl = -0.5 * (1 + log_variance - mean**2 - log_variance.exp()).sum(1).mean()
+    return {"loss": error + kl_weight * kl / pixels, "squared_error": error, "kl": kl}
+
+
+def fit_cvae(
+    settings: dict,
+    image_set: ImageSet,
+    *,
+    seed: int,
+    name: str,
+    machine: Machine,
+    checkpoint: Path,
+    identity: str,
+) -> tuple[CVAE, Trained]:
+    """Train the CVAE on ID images with labels 0 .. n_classes - 1 (stage 1)."""
+    torch.manual_seed(derive_seed(seed, name))
+    cvae = build_cvae(settings).to(machine.device, memory_format=torch.channels_last).train()
+
+    def loss(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        return cvae_loss(images, *cvae(images, labels), settings["kl_weight"])
+
+    trained = train(
+        cvae,
+        loss,
+        to_tensor(image_set.images),
+        torch.from_numpy(image_set.labels),
+        Schedule(settings["epochs"], settings["batch_size"], settings["learning_rate"]),
+        seed=derive_seed(seed, name),
+        machine=machine,
+        checkpoint=checkpoint,
+        identity=identity,
+        augment=AUGMENTATIONS[settings["augmentation"]],
+    )
+    return cvae.eval(), trained
+
+
+# Class-mixed generation
+
+
+def mix(first: Tensor, second: Tensor) -> Tensor:
+    """Take each dimension of ``[N, D]`` from the first or the second embedding with chance 1/2."""
+    return torch.where(torch.rand(first.shape).to(first.device) < 0.5, first, second)
+
+
+def generate(cvae: CVAE, count: int, sigma: float) -> tuple[Tensor, Tensor]:
+    """Pseudo-OOD images from PyTorch's global random state.
+
+    Two classes are drawn independently (they may be equal), their embeddings mixed per dimension,
+    and the latent drawn from N(0, ``sigma``^2 I).
+
+    :return: images ``[count, C, H, W]`` in [0, 1] and the int64 class pairs ``[count, 2]``
+    """
+    device = cvae.mean.weight.device
+    pairs = torch.randint(0, cvae.n_classes, (count, 2)).to(device)
+    latent = sigma * torch.randn(count, cvae.latent).to(device)
+    with torch.no_grad():
+        embedding = mix(cvae.embed(pairs[:, 0]), cvae.embed(pairs[:, 1]))
+        return cvae.decode(latent, embedding).float(), pairs
+
+
+def sample_gallery(cvae: CVAE, sigma: float, columns: int = 12) -> list[tuple[str, Tensor]]:
+    """Rows of images to look at: one class near the manifold, one class far out, mixed far out."""
+    device = cvae.mean.weight.device
+    labels = torch.arange(columns, device=device) % cvae.n_classes
+    latent = torch.randn(columns, cvae.latent).to(device)
+    with torch.no_grad():
+        embedding = cvae.embed(labels)
+        near, far = (cvae.decode(scale * latent, embedding).float() for scale in (1.0, sigma))
+    mixed = [generate(cvae, columns, sigma)[0] for _ in range(2)]
+    rows = [("one class, s = 1", near), (f"one class, s = {sigma:g}", far)]
+    return rows + [(f"mixed, s = {sigma:g}", images) for images in mixed]
+
+
+# Stage 2: fine-tuning the head
+
+
+def energy(logits: Tensor) -> Tensor:
+    """E(x) = -logsumexp of all given logits, ``[N, M]`` -> ``[N]``."""
+    return -torch.logsumexp(logits, dim=1)
+
+
+def softmax_loss(
+    logits: Tensor, labels: Tensor, pseudo_logits: Tensor, n_classes: int
+) -> dict[str, Tensor]:
+    """CMG-s: CE over all logits of ID images + CE of pseudo-OOD towards logit K among 0..K."""
+    known = F.cross_entropy(logits, labels)
+    reject = torch.full((len(pseudo_logits),), n_classes, device=labels.device)
+    rejected = F.cross_entropy(pseudo_logits[:, : n_classes + 1], reject)
+    return {"loss": known + rejected, "known": known, "rejected": rejected}
+
+
+def energy_loss(
+    logits: Tensor,
+    labels: Tensor,
+    pseudo_logits: Tensor,
+    margins: tuple[float, float],
+    weight: float,
+) -> dict[str, Tensor]:
+    """CMG-e: CE + weight * (mean max(0, E(x) - m_in)^2 + mean max(0, m_out - E(pseudo))^2).
+
+    The energy runs over all logits, the reject logit included.
+    """
+    known = F.cross_entropy(logits, labels)
+    inner = F.relu(energy(logits) - margins[0]).square().mean()
+    outer = F.relu(margins[1] - energy(pseudo_logits)).square().mean()
+    return {"loss": known + weight * (inner + outer), "known": known, "in": inner, "out": outer}
+
+
+def energy_margins(
+    energies: Tensor, pseudo_energies: Tensor, in_quantile: float, out_quantile: float
+) -> tuple[float, float]:
+    """m_in and m_out: elements int(q n) of the sorted ID and pseudo-OOD energies.
+
+    :raises InputError: unless m_in < m_out; the margins would contradict each other
+    """
+    m_in = energies.sort().values[int(in_quantile * len(energies))].item()
+    m_out = pseudo_energies.sort().values[int(out_quantile * len(pseudo_energies))].item()
+    if not m_in < m_out:
+        raise InputError(
+            f"CMG-e: m_in = {m_in:.4f} (quantile {in_quantile} of the ID energies) is not below "
+            f"m_out = {m_out:.4f} (quantile {out_quantile} of the pseudo-OOD energies): the "
+            "classifier gives pseudo-OOD more confidence than ID images; train it longer or "
+            "raise sigma"
+        )
+    return m_in, m_out
+
+
+def fine_tune(
+    settings: dict,
+    classifier: Classifier,
+    cvae: CVAE,
+    image_set: ImageSet,
+    *,
+    seed: int,
+    name: str,
+    machine: Machine,
+    checkpoint: Path,
+    identity: str,
+    snapshots: bool = False,
+) -> Trained:
+    """Stage 2: train ``classifier.head`` in place on ID images and fresh pseudo-OOD images.
+
+    The extractor stays in eval mode and untouched, so the ID images' features are computed once.
+
+    :param settings: ``loss`` (``softmax`` or ``energy``), ``sigma``, ``pseudo_per_batch``,
+        ``epochs``, ``batch_size``, ``learning_rate``, ``snapshot_every`` (steps); for energy also
+        ``energy``: ``weight``, ``in_quantile``, ``out_quantile``
+    :param snapshots: keep the head every ``snapshot_every`` steps (protocol ``oracle``)
+    """
+    device = machine.device
+    classifier.eval().to(device)
+    classifier.features.requires_grad_(False)
+    cvae.eval().to(device, memory_format=torch.channels_last)
+    images = to_tensor(image_set.images)
+    with torch.no_grad(), machine.autocast():
+        features = torch.cat(
+            [classifier.features(to_unit(batch.to(device))).float() for batch in images.split(1000)]
+        )
+
+    def pseudo_features() -> Tensor:
+        with torch.no_grad():
+            generated, _ = generate(cvae, settings["pseudo_per_batch"], settings["sigma"])
+            return classifier.features(generated)
+
+    head = classifier.head
+    n_classes = cvae.n_classes
+    if settings["loss"] == "softmax":
+
+        def loss(batch: Tensor, labels: Tensor) -> dict[str, Tensor]:
+            pseudo_logits = head(pseudo_features()).float()
+            return softmax_loss(head(batch).float(), labels, pseudo_logits, n_classes)
+
+    else:
+        chosen = settings["energy"]
+        torch.manual_seed(derive_seed(seed, name, "margins"))
+        batches = -(-len(image_set) // settings["batch_size"])
+        with torch.no_grad(), machine.autocast():
+            drawn = [energy(head(pseudo_features()).float()) for _ in range(batches)]
+            margins = energy_margins(
+                energy(head(features).float()),
+                torch.cat(drawn),
+                chosen["in_quantile"],
+                chosen["out_quantile"],
+            )
+        log.info("m_in %.4f, m_out %.4f", *margins)
+
+        def loss(batch: Tensor, labels: Tensor) -> dict[str, Tensor]:
+            pseudo_logits = head(pseudo_features()).float()
+            return energy_loss(
+                head(batch).float(), labels, pseudo_logits, margins, chosen["weight"]
+            )
+
+    return train(
+        classifier,
+        loss,
+        features,
+        torch.from_numpy(image_set.labels),
+        Schedule(settings["epochs"], settings["batch_size"], settings["learning_rate"]),
+        seed=derive_seed(seed, name),
+        machine=machine,
+        checkpoint=checkpoint,
+        identity=identity,
+        trained=head,
+        snapshot_every=settings["snapshot_every"] if snapshots else None,
+    )
+
+
+# Scoring
+
+
+class CMGDetector:
+    """The fine-tuned classifier.
+
+    CMG-s scores log p_K - log(1 - p_K) with the softmax over logits 0..K; CMG-e scores
+    -logsumexp of the ID logits 0..K-1.
+    """
+
+    def __init__(self, classifier: Classifier, loss: str, n_classes: int):
+        self.classifier = classifier.eval()
+        self.loss = loss
+        self.n_classes = n_classes
+
+    def _logits(self, images: Tensor) -> Tensor:
+        return self.classifier(images).double()
+
+    def score(self, images: Tensor) -> Tensor:
+        logits = self._logits(images)
+        score = energy(logits[:, : self.n_classes])
+        return logits[:, self.n_classes] + score if self.loss == "softmax" else score
+
+    def predict(self, images: Tensor) -> Tensor:
+        return self._logits(images)[:, : self.n_classes].argmax(1)
+
+
+def detector_content(settings: dict, classifier_settings: dict, classifier: Classifier) -> dict:
+    """What ``detector.pt`` holds."""
+    return {
+        "loss": settings["loss"],
+        "classifier": classifier_settings,
+        "state": cpu_state(classifier),
+    }
+
+
+def load(path: str | Path, machine: Machine) -> CMGDetector:
+    """The detector of a ``detector.pt``."""
+    content = load_model(path)
+    classifier = classifiers.restore(content["classifier"], content["state"])
+    return CMGDetector(
+        classifier.to(machine.device), content["loss"], content["classifier"]["n_classes"]
+    )
+
+
+def load_snapshot(detector: CMGDetector, state: dict[str, Tensor]) -> CMGDetector:
+    """The detector as it was at a snapshot of its head."""
+    detector.classifier.head.load_state_dict(state)
+    return detector

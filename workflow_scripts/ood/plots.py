@@ -1,0 +1,180 @@
+"""Plots of scores, metrics, training runs and images, safe for colour-blind readers."""
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from ood import metrics
+from ood.files import atomic
+
+# Okabe and Ito's palette without yellow, which vanishes on white; dashes tell repeats apart
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000"]
+DASHES = ["-", "--", ":"]
+ID_COLOUR, OOD_COLOUR = "#0072B2", "#D55E00"
+
+plt.rcParams.update({"font.size": 11, "figure.dpi": 110, "savefig.dpi": 110})
+
+
+def _save(figure, path: str | Path) -> None:
+    with atomic(path) as temporary:
+        figure.savefig(temporary, bbox_inches="tight", format="png")
+    plt.close(figure)
+
+
+def curves(path: str | Path, history: list[dict]) -> None:
+    """One panel per recorded term over epochs."""
+    names = [n for n in history[0] if n not in ("epoch", "step", "images_per_second", "seconds")]
+    figure, axes = plt.subplots(
+        1, len(names), figsize=(3.6 * len(names), 3), squeeze=False, layout="constrained"
+    )
+    epochs = [row["epoch"] for row in history]
+    for axis, name in zip(axes[0], names, strict=True):
+        axis.plot(epochs, [row[name] for row in history], marker="o", ms=3, color=ID_COLOUR)
+        axis.set(xlabel="epoch", title=name.replace("_", " "))
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.grid(alpha=0.3)
+    _save(figure, path)
+
+
+def grid(path: str | Path, rows: list[tuple[str, np.ndarray]]) -> None:
+    """Rows of images with a title each; uint8 ``[N, H, W, C]``, or float32 clipped to [0, 1]."""
+    columns = max(len(images) for _, images in rows)
+    figure, axes = plt.subplots(
+        len(rows),
+        columns,
+        figsize=(columns * 0.8 + 1.6, len(rows) * 0.86),
+        squeeze=False,
+        layout="constrained",
+    )
+    for line, (title, images) in zip(axes, rows, strict=True):
+        for axis in line:
+            axis.axis("off")
+        for axis, image in zip(line, images, strict=False):
+            shown = image if image.dtype == np.uint8 else image.clip(0, 1)
+            axis.imshow(shown.squeeze(), cmap="gray", vmin=0, vmax=255 if shown is image else 1)
+        line[0].text(
+            -0.15, 0.5, title, ha="right", va="center", transform=line[0].transAxes, fontsize=10
+        )
+    _save(figure, path)
+
+
+def roc(
+    path: str | Path,
+    title: str,
+    scores: dict[str, list[tuple[np.ndarray, np.ndarray]]],
+) -> None:
+    """ROC curves, a line per seed.
+
+    :param scores: by method, the (ID, OOD) scores of each seed
+    """
+    ranked = sorted(
+        scores.items(),
+        key=lambda item: -np.mean([metrics.evaluate(*pair)["auroc"] for pair in item[1]]),
+    )
+    styles = {
+        name: (COLOURS[index % len(COLOURS)], DASHES[index // len(COLOURS) % len(DASHES)])
+        for index, name in enumerate(scores)
+    }
+    figure, axis = plt.subplots(figsize=(7.6, 5), layout="constrained")
+    axis.plot([0, 1], [0, 1], color="0.8", lw=1)
+    for name, pairs in ranked:
+        colour, dash = styles[name]
+        areas = [metrics.evaluate(*pair)["auroc"] for pair in pairs]
+        label = f"{name}  {np.mean(areas):.3f}"
+        if len(areas) > 1:
+            label += f" ± {np.std(areas, ddof=1):.3f}"
+        for number, pair in enumerate(pairs):
+            axis.plot(
+                *metrics.roc_curve(*pair),
+                color=colour,
+                linestyle=dash,
+                lw=1.8,
+                alpha=1 if len(pairs) == 1 else 0.7,
+                label=None if number else label,
+            )
+    axis.set(
+        xlabel="share of ID images flagged",
+        ylabel="share of OOD images flagged",
+        title=title,
+        aspect="equal",
+    )
+    axis.legend(title="AUROC", loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
+    axis.grid(alpha=0.3)
+    _save(figure, path)
+
+
+def histograms(
+    path: str | Path, title: str, known: np.ndarray, unknown: dict[str, np.ndarray]
+) -> None:
+    """A panel per OOD set: the density of its scores over that of the ID test set."""
+    columns = min(3, len(unknown))
+    lines = -(-len(unknown) // columns)
+    figure, axes = plt.subplots(
+        lines, columns, figsize=(4.2 * columns, 2.8 * lines), squeeze=False, layout="constrained"
+    )
+    for axis in axes.flat[len(unknown) :]:
+        axis.axis("off")
+    for axis, (name, scores) in zip(axes.flat, unknown.items(), strict=False):
+        joined = np.concatenate([known, scores])
+        joined = joined[np.isfinite(joined)]
+        low, high = np.quantile(joined, [0.005, 0.995])
+        bins = np.linspace(low, high if high > low else low + 1, 50)
+        for values, colour, label in (
+            (known, ID_COLOUR, "ID"),
+            (scores, OOD_COLOUR, "OOD"),
+        ):
+            weights = np.full(len(values), 1 / len(values))
+            axis.hist(
+                values.clip(bins[0], bins[-1]),
+                bins,
+                weights=weights,
+                color=colour,
+                alpha=0.55,
+                label=label,
+                histtype="stepfilled",
+            )
+        auroc = metrics.evaluate(known, scores)["auroc"]
+        axis.set(title=f"{name}  (AUROC {auroc:.3f})", xlabel="score", ylabel="share of images")
+        axis.legend(frameon=False)
+    figure.suptitle(title)
+    _save(figure, path)
+
+
+def heatmap(path: str | Path, title: str, summary: pd.DataFrame) -> None:
+    """Mean AUROC, methods by OOD sets, in the order of ``summary``; best mean on top."""
+    table = summary.pivot(index="method", columns="ood_set", values="auroc_mean")
+    table = table[list(dict.fromkeys(summary["ood_set"]))]
+    table = table.loc[table.mean(axis=1).sort_values(ascending=False).index]
+    groups = summary.drop_duplicates("ood_set").set_index("ood_set")["group"]
+    figure, axis = plt.subplots(
+        figsize=(2.4 + 1.15 * table.shape[1], 1.4 + 0.42 * len(table)), layout="constrained"
+    )
+    image = axis.imshow(
+        table, cmap="cividis", vmin=min(0.5, table.min().min()), vmax=1, aspect="auto"
+    )
+    axis.set_xticks(
+        range(table.shape[1]),
+        [f"{name}\n({groups[name]})" for name in table.columns],
+        rotation=25,
+        ha="right",
+        rotation_mode="anchor",
+    )
+    axis.set_yticks(range(len(table)), table.index)
+    for (row, column), value in np.ndenumerate(table.to_numpy()):
+        shade = image.norm(value)
+        axis.text(
+            column,
+            row,
+            "–" if np.isnan(value) else f"{100 * value:.1f}",
+            ha="center",
+            va="center",
+            color="black" if shade > 0.5 else "white",
+        )
+    axis.set_title(title)
+    figure.colorbar(image, ax=axis, label="AUROC")
+    _save(figure, path)

@@ -1,0 +1,455 @@
+"""The registry: every image set, where its bytes come from, how they are checked and decoded.
+
+Data only, from the standard library only: the Snakefile reads it. ``ood.decode`` holds the
+decoders that it names.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """One file as published.
+
+    :param name: in ``data/raw/<dataset>/`` and in a mirror's ``<dataset>/``
+    :param digest: ``<algorithm>:<hexadecimal>``; ``gunzip-md5`` is the MD5 of the decompressed
+        bytes (a mirror may compress the same IDX bytes anew); None where nobody published one:
+        the first download's SHA-256 is then recorded beside the file
+    :param urls: public addresses, tried in order; may be empty for files that only mirrors hold
+    """
+
+    name: str
+    digest: str | None
+    urls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One image set.
+
+    :param shape: ``(H, W, C)`` as published, None where it varies
+    :param splits: file names and the decoder's argument for each split
+    :param decoder: a function of ``ood.decode``
+    :param classes: class names in label order; None where there are too many to list
+    :param invert: the published images are dark on light where MNIST is light on dark
+    :param stand_in_for: the set that this one replaces where that one cannot be had
+    :param mirror_folder: a mirror's folder for the files, where it is not the dataset's name
+    :param note: what every table's reader should know
+    """
+
+    title: str
+    shape: tuple[int, int, int] | None
+    licence: str
+    citation: str
+    files: dict[str, RawFile] = field(default_factory=dict)
+    splits: dict[str, tuple[tuple[str, ...], str | None]] = field(default_factory=dict)
+    decoder: str | None = None
+    classes: tuple[str, ...] | None = None
+    invert: bool = False
+    stand_in_for: str | None = None
+    mirror_folder: str | None = None
+    note: str = ""
+
+
+PARTS = ("images-idx3", "labels-idx1")
+IDX_SPLITS = {
+    split: (tuple(f"{prefix}-{part}-ubyte.gz" for part in PARTS), None)
+    for split, prefix in (("train", "train"), ("test", "t10k"))
+}
+DIGITS = tuple("0123456789")
+FASHION = tuple(
+    "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot".split(",")
+)
+LETTERS = tuple("ABCDEFGHIJ")
+CIFAR10 = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())
+TINY_IMAGENET = "Le, Yang: Tiny ImageNet visual recognition challenge, 2015"
+ODIN = "Liang, Li, Srikant: ODIN, ICLR 2018"
+LSUN = "Yu et al.: LSUN, arXiv 1506.03365; " + ODIN
+RESIZE_NOTE = "resized without antialiasing: the artefacts make it easy"
+
+
+def _files(*files: RawFile) -> dict[str, RawFile]:
+    return {file.name: file for file in files}
+
+
+def _idx_files(addresses: tuple[str, ...], digests: dict[str, str]) -> dict[str, RawFile]:
+    return _files(
+        *(
+            RawFile(name, f"gunzip-md5:{digest}", tuple(f"{url}{name}" for url in addresses))
+            for name, digest in digests.items()
+        )
+    )
+
+
+def _odin(title: str, citation: str, name: str, key: str, md5: str, note: str = "") -> Dataset:
+    """One of the archives that ODIN's authors share: 32x32 pictures in one folder."""
+    file = f"{name}.tar.gz"
+    return Dataset(
+        title=title,
+        shape=(32, 32, 3),
+        licence="research use",
+        citation=citation,
+        files=_files(
+            RawFile(file, f"md5:{md5}", (f"https://www.dropbox.com/s/{key}/{file}?dl=1",))
+        ),
+        splits={"test": ((file,), "flat")},
+        decoder="pictures",
+        note=note,
+    )
+
+
+def _fix(title: str, citation: str, file: str, drive_id: str) -> Dataset:
+    """One of the archives that CSI's authors share: resized with antialiasing."""
+    return Dataset(
+        title=title,
+        shape=(32, 32, 3),
+        licence="research use",
+        citation=citation + "; Tack et al.: CSI, NeurIPS 2020",
+        files=_files(
+            RawFile(file, None, (f"https://drive.google.com/file/d/{drive_id}/view",)),
+        ),
+        splits={"test": ((file,), "flat")},
+        decoder="pictures",
+    )
+
+
+def _cifar(title: str, name: str, file: str, md5: str, classes: tuple[str, ...] | None) -> Dataset:
+    return Dataset(
+        title=title,
+        shape=(32, 32, 3),
+        licence="none stated; the authors ask for the citation",
+        citation="Krizhevsky: Learning multiple layers of features from tiny images, 2009",
+        files=_files(RawFile(file, f"md5:{md5}", (f"https://www.cs.toronto.edu/~kriz/{file}",))),
+        splits={split: ((file,), f"{name}:{split}") for split in ("train", "test")},
+        decoder="cifar",
+        classes=classes,
+    )
+
+
+NOISES = ("gaussian", "uniform", "sphere")
+
+REGISTRY: dict[str, Dataset] = {
+    "digits": Dataset(
+        title="Optical recognition of handwritten digits (scikit-learn's 1,797 scans)",
+        shape=(8, 8, 1),
+        licence="CC BY 4.0",
+        citation="Alpaydin, Kaynak: UCI optical recognition of handwritten digits, 1998",
+        splits={"train": ((), "train"), "test": ((), "test")},
+        decoder="digits",
+        classes=DIGITS,
+    ),
+    "patches": Dataset(
+        title="Random crops of scikit-learn's two sample photographs",
+        shape=None,
+        licence="CC BY 2.0 (china.jpg: Yann Forget; flower.jpg: dany13)",
+        citation="scikit-learn, sample images",
+        splits={"test": ((), None)},
+        decoder="patches",
+        classes=("china.jpg", "flower.jpg"),
+    ),
+    "mnist": Dataset(
+        title="MNIST handwritten digits",
+        shape=(28, 28, 1),
+        licence="CC BY-SA 3.0",
+        citation="LeCun, Bottou, Bengio, Haffner: Gradient-based learning, Proc. IEEE 1998",
+        files=_idx_files(
+            (
+                "https://ossci-datasets.s3.amazonaws.com/mnist/",
+                "http://yann.lecun.com/exdb/mnist/",
+            ),
+            {
+                "train-images-idx3-ubyte.gz": "6bbc9ace898e44ae57da46a324031adb",
+                "train-labels-idx1-ubyte.gz": "a25bea736e30d166cdddb491f175f624",
+                "t10k-images-idx3-ubyte.gz": "2646ac647ad5339dbf082846283269ea",
+                "t10k-labels-idx1-ubyte.gz": "27ae3e4e09519cfbb04c329615203637",
+            },
+        ),
+        splits=IDX_SPLITS,
+        decoder="idx",
+        classes=DIGITS,
+    ),
+    "fashion_mnist": Dataset(
+        title="Fashion-MNIST articles of clothing",
+        shape=(28, 28, 1),
+        licence="MIT",
+        citation="Xiao, Rasul, Vollgraf: Fashion-MNIST, arXiv 1708.07747",
+        files=_idx_files(
+            (
+                "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+                "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+            ),
+            {
+                "train-images-idx3-ubyte.gz": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+                "train-labels-idx1-ubyte.gz": "9018921c3c673c538a1fc5bad174d6f9",
+                "t10k-images-idx3-ubyte.gz": "8181f5470baa50b63fa0f6fddb340f0a",
+                "t10k-labels-idx1-ubyte.gz": "15d484375f8d13e6eb1aabb0c3f46965",
+            },
+        ),
+        splits=IDX_SPLITS,
+        decoder="idx",
+        classes=FASHION,
+    ),
+    "emnist": Dataset(
+        title="EMNIST letters",
+        shape=(28, 28, 1),
+        licence="public domain (NIST Special Database 19)",
+        citation="Cohen, Afshar, Tapson, van Schaik: EMNIST, arXiv 1702.05373",
+        files=_files(
+            RawFile(
+                "gzip.zip",
+                "md5:58c8d27c78d21e728a6bc7b3cc06412e",
+                ("https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip",),
+            )
+        ),
+        splits={split: (("gzip.zip",), split) for split in ("train", "test")},
+        decoder="emnist",
+        classes=tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
+    ),
+    "notmnist": Dataset(
+        title="notMNIST_small letters A-J",
+        shape=(28, 28, 1),
+        licence="none stated",
+        citation="Bulatov: notMNIST, 2011",
+        files=_files(
+            RawFile(
+                "notMNIST_small.tar.gz",
+                None,
+                (
+                    "http://yaroslavvb.com/upload/notMNIST/notMNIST_small.tar.gz",
+                    "https://commondatastorage.googleapis.com/books1000/notMNIST_small.tar.gz",
+                ),
+            )
+        ),
+        splits={"test": (("notMNIST_small.tar.gz",), "folder")},
+        decoder="pictures",
+        classes=LETTERS,
+    ),
+    "notmnist_sample": Dataset(
+        title="10,000 letters A-J sampled from notMNIST, in MNIST's format",
+        shape=(28, 28, 1),
+        licence="posted with the author's permission",
+        citation="Bulatov: notMNIST, 2011; davidflanagan/notMNIST-to-MNIST",
+        files=_idx_files(
+            ("https://github.com/davidflanagan/notMNIST-to-MNIST/raw/master/",),
+            {
+                "t10k-images-idx3-ubyte.gz": "1e78b07d677d6e4de2c8857bafff012e",
+                "t10k-labels-idx1-ubyte.gz": "b10b3ef34b4e468313a7b24c216c6a53",
+            },
+        ),
+        splits={"test": IDX_SPLITS["test"]},
+        decoder="idx",
+        classes=LETTERS,
+        stand_in_for="notmnist",
+        mirror_folder="notmnist",
+    ),
+    "omniglot": Dataset(
+        title="Omniglot characters, evaluation set",
+        shape=(105, 105, 1),
+        licence="MIT",
+        citation="Lake, Salakhutdinov, Tenenbaum: Human-level concept learning, Science 2015",
+        files=_files(
+            RawFile(
+                "images_evaluation.zip",
+                "md5:6b91aef0f799c5bb55b94e3f2daec811",
+                (
+                    "https://github.com/brendenlake/omniglot/raw/master/python/images_evaluation.zip",
+                ),
+            )
+        ),
+        splits={"test": (("images_evaluation.zip",), "folder")},
+        decoder="pictures",
+        invert=True,
+    ),
+    "omniglot_small": Dataset(
+        title="Omniglot characters, the two small background sets",
+        shape=(105, 105, 1),
+        licence="MIT",
+        citation="Lake, Salakhutdinov, Tenenbaum: Human-level concept learning, Science 2015",
+        files=_files(
+            *(
+                RawFile(
+                    f"images_background_small{number}.zip",
+                    f"sha256:{digest}",
+                    (
+                        "https://github.com/brendenlake/omniglot/raw/master/python/"
+                        f"images_background_small{number}.zip",
+                    ),
+                )
+                for number, digest in (
+                    (1, "f38eb80f801274ac2b4dff5b24289016bfaba4a7d5bb50deebf27104ad6cb8a4"),
+                    (2, "3ccaa407515a8778e5d0861875af38b17e418f301ad5bb3b5a6b65d901a41c7f"),
+                )
+            )
+        ),
+        splits={
+            "test": (tuple(f"images_background_small{number}.zip" for number in (1, 2)), "folder")
+        },
+        decoder="pictures",
+        invert=True,
+        stand_in_for="omniglot",
+        mirror_folder="omniglot",
+    ),
+    "cifar10": _cifar(
+        "CIFAR-10",
+        "CIFAR10",
+        "cifar-10-python.tar.gz",
+        "c58f30108f718f92721af3b95e74349a",
+        CIFAR10,
+    ),
+    "cifar10_jpeg": Dataset(
+        title="CIFAR-10, JPEG copy",
+        shape=(32, 32, 3),
+        licence="none stated",
+        citation="Krizhevsky: Learning multiple layers of features from tiny images, 2009",
+        files=_files(
+            RawFile(
+                "train.zip",
+                "sha256:4fdb7b099bad86121914b8d0040f0d70e2407b7e46ae88731cadbac80be5074e",
+            ),
+            RawFile(
+                "test.zip",
+                "sha256:39f3c34adc0071797ccfe5767dd6a94a4e93b8db6e0079b71a542df2311adabb",
+            ),
+        ),
+        splits={"train": (("train.zip",), "folder"), "test": (("test.zip",), "folder")},
+        decoder="pictures",
+        classes=CIFAR10,
+        stand_in_for="cifar10",
+        mirror_folder="cifar10",
+        note="JPEG compression changed the pixels slightly",
+    ),
+    "cifar100": _cifar(
+        "CIFAR-100",
+        "CIFAR100",
+        "cifar-100-python.tar.gz",
+        "eb9058c3a382ffc7106e4002c42a8d85",
+        None,
+    ),
+    "svhn": Dataset(
+        title="Street view house numbers, cropped",
+        shape=(32, 32, 3),
+        licence="non-commercial use",
+        citation="Netzer et al.: Reading digits in natural images, NIPS workshop 2011",
+        files=_files(
+            *(
+                RawFile(
+                    f"{split}_32x32.mat",
+                    f"md5:{digest}",
+                    (f"http://ufldl.stanford.edu/housenumbers/{split}_32x32.mat",),
+                )
+                for split, digest in (
+                    ("train", "e26dedcc434d2e4c54c9b2d4a06d8373"),
+                    ("test", "eb5a983be6a315427106f1b164d9cef3"),
+                )
+            )
+        ),
+        splits={split: ((f"{split}_32x32.mat",), split) for split in ("train", "test")},
+        decoder="svhn",
+        classes=DIGITS,
+    ),
+    "tiny_imagenet_crop": _odin(
+        "Tiny ImageNet, 32x32 crops (ODIN)",
+        f"{TINY_IMAGENET}; {ODIN}",
+        "Imagenet",
+        "avgm2u562itwpkl",
+        "7c0827e4246c3718a5ee076e999e52e5",
+    ),
+    "tiny_imagenet_resize": _odin(
+        "Tiny ImageNet, resized to 32x32 (ODIN)",
+        f"{TINY_IMAGENET}; {ODIN}",
+        "Imagenet_resize",
+        "kp3my3412u5k9rl",
+        "0f9ff11d45babf2eff5fe12281d1ac31",
+        RESIZE_NOTE,
+    ),
+    "lsun_crop": _odin(
+        "LSUN, 32x32 crops (ODIN)",
+        LSUN,
+        "LSUN",
+        "fhtsw1m3qxlwj6h",
+        "458a0a0ab8e5f1cb4516d7400568e460",
+    ),
+    "lsun_resize": _odin(
+        "LSUN, resized to 32x32 (ODIN)",
+        LSUN,
+        "LSUN_resize",
+        "moqh2wh8696c3yl",
+        "278b7b31c8cb7e804a1465a8ce03a2dc",
+        RESIZE_NOTE,
+    ),
+    "isun": _odin(
+        "iSUN patches (ODIN)",
+        f"Xu et al.: TurkerGaze, arXiv 1504.06755; {ODIN}",
+        "iSUN",
+        "ssz7qxfqae0cca5",
+        "be77b0f2c26fda898afac5f99645ee70",
+    ),
+    "lsun_fix": _fix(
+        "LSUN, resized with antialiasing (CSI)",
+        "Yu et al.: LSUN, arXiv 1506.03365",
+        "LSUN_fix.tar.gz",
+        "1KVWj9xpHfVwGcErH5huVujk9snhEGOxE",
+    ),
+    "imagenet_fix": _fix(
+        "ImageNet, resized with antialiasing (CSI)",
+        "Deng et al.: ImageNet, CVPR 2009",
+        "Imagenet_fix.tar.gz",
+        "1sO_-noq10mmziB1ECDyNhD5T4u5otyKA",
+    ),
+    "tiny_imagenet": Dataset(
+        title="Tiny ImageNet test images",
+        shape=(64, 64, 3),
+        licence="research use",
+        citation=TINY_IMAGENET,
+        files=_files(
+            RawFile(
+                "tiny-imagenet-200.zip",
+                "md5:90528d7ca1a48142e341f4ef8d21d0de",
+                ("http://cs231n.stanford.edu/tiny-imagenet-200.zip",),
+            )
+        ),
+        splits={
+            "test": (("tiny-imagenet-200.zip",), "flat:tiny-imagenet-200/test/images/"),
+        },
+        decoder="pictures",
+        stand_in_for="tiny_imagenet_resize",
+    ),
+    "tiny_imagenet_test": Dataset(
+        title="Tiny ImageNet test images, in an archive of their own",
+        shape=(64, 64, 3),
+        licence="research use",
+        citation=TINY_IMAGENET,
+        files=_files(
+            RawFile(
+                "test_images.zip",
+                "sha256:cd6e302304bfdf6cf0bf57c08b361bc68817cbea66dff7840d9b5fd6becaea9b",
+            )
+        ),
+        splits={"test": (("test_images.zip",), "flat")},
+        decoder="pictures",
+        stand_in_for="tiny_imagenet_resize",
+        mirror_folder="tiny_imagenet",
+        note="resized with antialiasing, unlike ODIN's set",
+    ),
+    "gaussian": Dataset(
+        title="Gaussian noise: mean .5, standard deviation 1 per value, clipped to [0, 1]",
+        shape=None,
+        licence="generated",
+        citation=ODIN,
+        splits={"test": ((), None)},
+    ),
+    "uniform": Dataset(
+        title="Uniform noise on [0, 1] per value",
+        shape=None,
+        licence="generated",
+        citation=ODIN,
+        splits={"test": ((), None)},
+    ),
+    "sphere": Dataset(
+        title="Points on a sphere around the ID training set, not clipped",
+        shape=None,
+        licence="generated",
+        citation="Vernekar et al.: OOD detection in classifiers via generation, arXiv 1910.04241",
+        splits={"test": ((), None)},
+    ),
+}

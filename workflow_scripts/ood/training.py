@@ -1,0 +1,276 @@
+"""The one training loop: data on the device, checkpoints, resume, progress, divergence guard."""
+
+import hashlib
+import json
+import logging
+import math
+import os
+import pickle
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ood.errors import InputError
+from ood.files import atomic
+from ood.images import to_unit
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how precisely to compute.
+
+    :param device: ``cpu`` or ``cuda``
+    :param precision: ``float32``, or ``bfloat16`` for autocast
+    """
+
+    device: torch.device
+    precision: str = "float32"
+
+    def autocast(self):
+        return torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"
+        )
+
+
+@contextmanager
+def machine(device: str, precision: str, locks: Path):
+    """Yield the ``Machine`` for ``device`` (``auto``, ``cpu`` or ``cuda``).
+
+    Where several GPUs are visible and nobody assigned one (``CUDA_VISIBLE_DEVICES`` unset), the
+    job takes the first whose lock file under ``locks`` is free, and waits if none is.
+
+    :raises InputError: if ``cuda`` is asked for and there is none
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu":
+        yield Machine(torch.device("cpu"), precision)
+        return
+    if not torch.cuda.is_available():
+        raise InputError(
+            "config key 'device' is 'cuda' but PyTorch sees no GPU; use 'auto' or 'cpu'"
+        )
+    torch.backends.cuda.matmul.allow_tf32 = True
+    torch.backends.cudnn.allow_tf32 = True
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        yield Machine(torch.device("cuda"), precision)
+        return
+    from filelock import FileLock, Timeout
+
+    locks.mkdir(parents=True, exist_ok=True)
+    candidates = [FileLock(locks / f"cuda{i}.lock") for i in range(torch.cuda.device_count())]
+    while True:
+        for index, lock in enumerate(candidates):
+            try:
+                with lock.acquire(timeout=0.5):
+                    yield Machine(torch.device("cuda", index), precision)
+                    return
+            except Timeout:
+                continue
+
+
+def derive_seed(*parts: object) -> int:
+    """A seed in [0, 2**63) from any names and numbers, the same on every machine."""
+    text = json.dumps([str(part) for part in parts])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Length and step of a training run with Adam."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+
+
+def save_model(path: str | Path, content: dict) -> None:
+    """``torch.save``, whole or not at all; tensors are moved to the CPU by the caller."""
+    with atomic(path) as temporary:
+        torch.save(content, temporary)
+
+
+def load_model(path: str | Path) -> dict:
+    """Read what ``save_model`` wrote, executing nothing.
+
+    :raises InputError: if the file is damaged
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise InputError(
+            f"{path}: damaged model file ({error}); delete it and run again"
+        ) from error
+
+
+def cpu_state(module: nn.Module) -> dict[str, Tensor]:
+    """A detached copy of the state dict on the CPU, contiguous."""
+    return {
+        name: value.detach().to("cpu", copy=True).contiguous()
+        for name, value in module.state_dict().items()
+    }
+
+
+def state_digest(state: dict[str, Tensor]) -> str:
+    """SHA-256 of names and values, in the order of the names."""
+    hashed = hashlib.sha256()
+    for name in sorted(state):
+        hashed.update(name.encode() + b"\0")
+        hashed.update(state[name].cpu().contiguous().numpy().tobytes())
+    return hashed.hexdigest()
+
+
+def _resume(path: Path, identity: str) -> dict | None:
+    if not path.exists():
+        return None
+    try:
+        checkpoint = load_model(path)
+    except InputError as error:
+        log.warning("%s; starting from the first epoch", error)
+        return None
+    if checkpoint["identity"] != identity:
+        log.info("the checkpoint %s is of other settings, data or code: not resumed", path)
+        return None
+    log.info("resuming after epoch %d from %s", len(checkpoint["history"]), path)
+    return checkpoint
+
+
+@dataclass
+class Trained:
+    """What a run leaves: one history row per epoch, and snapshots as ``{step: state}``."""
+
+    history: list[dict]
+    snapshots: dict[int, dict[str, Tensor]]
+
+
+def train(
+    network: nn.Module,
+    loss: Callable[[Tensor, Tensor], dict[str, Tensor]],
+    inputs: Tensor,
+    labels: Tensor,
+    schedule: Schedule,
+    *,
+    seed: int,
+    machine: Machine,
+    checkpoint: Path,
+    identity: str,
+    trained: nn.Module | None = None,
+    augment: Callable[[Tensor], Tensor] | None = None,
+    snapshot_every: int | None = None,
+) -> Trained:
+    """Train ``network`` in place.
+
+    All randomness of an epoch follows from ``(seed, epoch)``: a run resumed at an epoch ends bit
+    for bit (on the CPU) where an uninterrupted one ends.
+
+    :param network: on ``machine.device``, in the mode (train or eval) that training needs
+    :param loss: maps a batch (float32 inputs, int64 labels) to named terms; ``"loss"`` is
+        minimised, all are recorded
+    :param inputs: ``[N, ...]``; uint8 images are moved whole to the device and scaled to [0, 1]
+        there, floats are used as they are
+    :param labels: int64 ``[N]``
+    :param checkpoint: side file, written after every epoch and deleted by the caller when the
+        results are safe
+    :param identity: digest of settings, data and code; another checkpoint is not resumed
+    :param trained: the part of ``network`` that is optimised, checkpointed and snapshot; all of it
+        by default
+    :param snapshot_every: keep ``trained``'s state every so many steps
+    :raises InputError: if the loss is not finite
+    """
+    trained = trained or network
+    inputs, labels = inputs.to(machine.device), labels.to(machine.device)
+    optimizer = torch.optim.Adam(
+        [p for p in trained.parameters() if p.requires_grad], lr=schedule.learning_rate
+    )
+    history: list[dict] = []
+    snapshots: dict[int, dict[str, Tensor]] = {}
+    if resumed := _resume(checkpoint, identity):
+        trained.load_state_dict(resumed["network"])
+        optimizer.load_state_dict(resumed["optimizer"])
+        history, snapshots = resumed["history"], resumed["snapshots"]
+    starts = list(range(0, len(inputs), schedule.batch_size))
+    if len(inputs) % schedule.batch_size == 1 and len(starts) > 1:
+        starts.pop()  # batch norm cannot train on a single image
+    for epoch in range(len(history) + 1, schedule.epochs + 1):
+        begun = time.perf_counter()
+        torch.manual_seed(derive_seed(seed, epoch))
+        order = torch.randperm(len(inputs)).to(machine.device)
+        sums: dict[str, Tensor] = {}
+        images = 0
+        for number, start in enumerate(starts, 1):
+            chosen = order[start : start + schedule.batch_size]
+            batch = to_unit(inputs[chosen])
+            with machine.autocast():
+                terms = loss(augment(batch) if augment else batch, labels[chosen])
+            optimizer.zero_grad(set_to_none=True)
+            terms["loss"].backward()
+            optimizer.step()
+            for name, value in terms.items():
+                sums[name] = sums.get(name, 0) + value.detach().double() * len(chosen)
+            images += len(chosen)
+            step = (epoch - 1) * len(starts) + number
+            if snapshot_every and (step % snapshot_every == 0):
+                snapshots[step] = cpu_state(trained)
+        means = {name: float(value) / images for name, value in sums.items()}
+        if not all(math.isfinite(value) for value in means.values()):
+            raise InputError(
+                f"training diverged: {means} in epoch {epoch} of {schedule.epochs}; "
+                f"lower learning_rate (now {schedule.learning_rate:g})"
+                + ("" if machine.precision == "float32" else " or use precision: float32")
+            )
+        seconds = time.perf_counter() - begun
+        history.append(
+            {"epoch": epoch, "step": epoch * len(starts), **means}
+            | {"images_per_second": images / seconds, "seconds": seconds}
+        )
+        save_model(
+            checkpoint,
+            {
+                "identity": identity,
+                "network": cpu_state(trained),
+                "optimizer": optimizer.state_dict(),
+                "history": history,
+                "snapshots": snapshots,
+            },
+        )
+        left = (schedule.epochs - epoch) * seconds
+        log.info(
+            "epoch %d/%d  %s  %.0f images/s  %d:%02d left",
+            epoch,
+            schedule.epochs,
+            "  ".join(f"{name} {value:.4f}" for name, value in means.items()),
+            images / seconds,
+            *divmod(round(left), 60),
+        )
+    return Trained(history, snapshots)
+
+
+def crop_flip(padding: int = 4) -> Callable[[Tensor], Tensor]:
+    """Random crop after zero padding and random horizontal flip, drawn per image, on the device."""
+
+    def augment(images: Tensor) -> Tensor:
+        count, _, height, width = images.shape
+        padded = nn.functional.pad(images, [padding] * 4)
+        device = images.device
+        top = torch.randint(0, 2 * padding + 1, (count, 1)).to(device)
+        left = torch.randint(0, 2 * padding + 1, (count, 1)).to(device)
+        flip = (torch.rand(count, 1) < 0.5).to(device)
+        rows = top + torch.arange(height, device=device)
+        columns = torch.arange(width, device=device).expand(count, -1)
+        columns = left + torch.where(flip, width - 1 - columns, columns)
+        index = torch.arange(count, device=device)
+        return padded.permute(0, 2, 3, 1)[
+            index[:, None, None], rows[:, :, None], columns[:, None, :]
+        ].permute(0, 3, 1, 2)
+
+    return augment
+
+
+AUGMENTATIONS = {"none": None, "crop_flip": crop_flip()}

@@ -1,0 +1,14 @@
+"""What the plot scripts share: scores of the ID classes and of each OOD set."""
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+
+def scores(benchmark: str, seed: int, method: str, part: dict) -> np.ndarray:
+    """Scores of one image set, restricted to ``part["classes"]`` (None: all)."""
+    path = f"results/{benchmark}/seed{seed}/scores/{method}/{part['dataset']}.parquet"
+    table = pq.read_table(path, columns=["label", "score"])
+    if part["classes"] is not None:
+        table = table.filter(pc.field("label").isin(part["classes"]))
+    return table["score"].to_numpy()

@@ -1,0 +1,25 @@
+"""Rule prepare: one split of a dataset in a benchmark's shape, and its manifest."""
+
+from pathlib import Path
+
+from ood import decode
+from workflow_job import job
+
+with job(snakemake):
+    params = snakemake.params
+    image_set, digests = decode.prepare(
+        params.decoder,
+        params.files,
+        params.argument,
+        tuple(params.shape),
+        params.invert,
+        Path(params.folder),
+    )
+    image_set.save(snakemake.output.images)
+    image_set.save_manifest(
+        snakemake.output.manifest,
+        dataset=snakemake.wildcards.dataset,
+        split=snakemake.wildcards.split,
+        classes=params.classes,
+        sources=digests,
+    )

@@ -1,0 +1,97 @@
+"""What the scripts of training rules share: machine, identity of a run, and its outputs."""
+
+import csv
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from ood import training
+from ood.files import atomic, load_json, save_json
+from ood.images import ImageSet
+from ood.lineage import digest, lineage
+
+
+def manifests(snakemake) -> dict[str, dict]:
+    """The small JSON files among the inputs, which tell what the large ones hold."""
+    return {path: load_json(path) for path in map(str, snakemake.input) if path.endswith(".json")}
+
+
+@contextmanager
+def machine(snakemake):
+    """The device that the config asks for, with the rule's threads."""
+    torch.set_num_threads(snakemake.threads)
+    with training.machine(
+        snakemake.config["device"], snakemake.params.precision, Path(".snakemake/gpu_locks")
+    ) as chosen:
+        yield chosen
+
+
+def run_arguments(snakemake, chosen: training.Machine, name: str) -> dict:
+    """Seed, name, device, checkpoint and identity of a training run."""
+    identity = digest(
+        dict(snakemake.params.items()),
+        {path: one["sha256"] for path, one in manifests(snakemake).items()},
+        [snakemake.wildcards.seed, name, chosen.device.type, snakemake.threads],
+        torch.__version__,
+    )
+    return {
+        "seed": int(snakemake.wildcards.seed),
+        "name": name,
+        "machine": chosen,
+        "checkpoint": Path(snakemake.output[0]).parent / "checkpoint.pt",
+        "identity": identity,
+    }
+
+
+def id_images(snakemake) -> ImageSet:
+    """The ID training images with labels 0 .. K - 1.
+
+    :raises InputError: if a class has no image
+    """
+    return ImageSet.load(snakemake.input.images).renumbered(snakemake.params.classes)
+
+
+def save_config(snakemake, path: str, parameters: int, chosen: training.Machine, **more) -> None:
+    """The JSON beside a model or a detector: size, lineage and the SHA-256 of its weights."""
+    found = {name: one["sha256"] for name, one in manifests(snakemake).items()}
+    record = lineage(dict(snakemake.params.items()), found, int(snakemake.wildcards.seed))
+    record |= {
+        "device": str(chosen.device.type),
+        "device_name": torch.cuda.get_device_name(chosen.device)
+        if chosen.device.type == "cuda"
+        else os.uname().machine,
+        "threads": snakemake.threads,
+    }
+    save_json(path, {"parameters": parameters, "lineage": record, **more})
+
+
+def save_history(snakemake, history: list[dict]) -> None:
+    """``history.csv`` and ``curves.png``."""
+    from ood.plots import curves
+
+    with atomic(snakemake.output.history) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(history[0]))
+        writer.writeheader()
+        writer.writerows(history)
+    curves(snakemake.output.curves, history)
+
+
+def train_model(snakemake, fit) -> None:
+    """Train one model with ``fit(settings, image_set, **run_arguments)`` and write its outputs."""
+    settings = dict(snakemake.params.settings)
+    with machine(snakemake) as chosen:
+        arguments = run_arguments(snakemake, chosen, snakemake.wildcards.model)
+        network, trained = fit(settings, id_images(snakemake), **arguments)
+    state = training.cpu_state(network)
+    training.save_model(snakemake.output.model, {"settings": settings, "state": state})
+    save_config(
+        snakemake,
+        snakemake.output.config,
+        sum(value.numel() for value in network.parameters()),
+        chosen,
+        sha256=training.state_digest(state),
+    )
+    save_history(snakemake, trained.history)
+    arguments["checkpoint"].unlink()
