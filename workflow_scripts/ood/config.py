@@ -5,6 +5,7 @@ one, the nearest known name.
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +106,7 @@ def check_schema(content: object, schema: dict, source: str, prefix: str = "") -
         allowed = error.validator_value
         raise InputError(f"{source}: {key}: {error.instance!r}{nearest(error.instance, allowed)}")
     hint = ""
-    if isinstance(error.instance, str) and error.validator == "type":
+    if error.validator == "type" and re.fullmatch(r"[\d.]+e[+-]?\d+", str(error.instance)):
         hint = " (a string; YAML reads 1e-4 as text: write 1.0e-4)"
     raise InputError(f"{source}: {key}: {error.message}{hint}")
 
@@ -127,6 +128,11 @@ class Loader:
         self.schemas = {
             path.stem: load_yaml(path) for path in sorted((root / "schemas").glob("*.yaml"))
         }
+        if isinstance(seeds := config.get("seeds"), list):
+            # `--config seeds=[0,1]` arrives as a list of strings
+            config["seeds"] = [
+                int(one) if isinstance(one, str) and one.isdecimal() else one for one in seeds
+            ]
         check_schema(config, self.schemas["config"], source)
         for key in ("stand_ins", "exclude"):
             for name in config[key]:
