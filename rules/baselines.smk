@@ -24,7 +24,7 @@ rule fit_baseline:
     wildcard_constraints:
         method=one_of(names_of("pipeline", "baselines", "methods")),
     conda:
-        ENVIRONMENT
+        "../envs/environment.yaml"
     threads: config["threads"]
     resources:
         gpu=GPU,

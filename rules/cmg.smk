@@ -25,7 +25,7 @@ rule train_cmg_cvae:
     wildcard_constraints:
         model=one_of(names_of("type", "cmg_cvae", "models")),
     conda:
-        ENVIRONMENT
+        "../envs/environment.yaml"
     threads: config["threads"]
     resources:
         gpu=GPU,
@@ -54,7 +54,7 @@ rule generate_cmg:
     wildcard_constraints:
         method=one_of(names_of("pipeline", "cmg", "methods")),
     conda:
-        ENVIRONMENT
+        "../envs/environment.yaml"
     resources:
         gpu=GPU,
     params:
@@ -85,7 +85,7 @@ rule fine_tune_cmg:
     wildcard_constraints:
         method=one_of(names_of("pipeline", "cmg", "methods")),
     conda:
-        ENVIRONMENT
+        "../envs/environment.yaml"
     threads: config["threads"]
     resources:
         gpu=GPU,

@@ -22,7 +22,6 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
-ENVIRONMENT = str(ROOT / "envs" / "environment.yaml")
 SEEDS = config["seeds"]
 PROTOCOLS = config["protocols"]
 RUN = "results/{benchmark}/seed{seed}"

@@ -14,7 +14,7 @@ rule download:
     wildcard_constraints:
         file=one_of({re.escape(file) for entry in REGISTRY.values() for file in entry.files}),
     conda:
-        ENVIRONMENT
+        "../envs/environment.yaml"
     script:
         "../workflow_scripts/download.py"
 
@@ -30,7 +30,7 @@ rule prepare:
     wildcard_constraints:
         dataset=one_of(set(REGISTRY) - set(NOISES)),
     conda:
-        ENVIRONMENT
+        "../envs/environment.yaml"
     params:
         decoder=lambda w: REGISTRY[w.dataset].decoder,
         files=lambda w: {
@@ -56,7 +56,7 @@ rule generate_noise:
     wildcard_constraints:
         dataset="gaussian|uniform",
     conda:
-        ENVIRONMENT
+        "../envs/environment.yaml"
     params:
         noise=lambda w: w.dataset,
         shape=lambda w: [int(n) for n in w.shape.split("x")],
@@ -75,7 +75,7 @@ rule generate_sphere:
     log:
         "results/logs/generate_sphere/{shape}/{benchmark}.log",
     conda:
-        ENVIRONMENT
+        "../envs/environment.yaml"
     params:
         noise="sphere",
         shape=lambda w: [int(n) for n in w.shape.split("x")],

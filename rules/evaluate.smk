@@ -33,7 +33,7 @@ rule score:
     benchmark:
         "results/costs/{benchmark}/seed{seed}/scores/{method}/{dataset}.jsonl"
     conda:
-        ENVIRONMENT
+        "../envs/environment.yaml"
     resources:
         gpu=GPU,
     params:
@@ -58,7 +58,7 @@ rule score_snapshots:
     wildcard_constraints:
         method=one_of(with_snapshots()),
     conda:
-        ENVIRONMENT
+        "../envs/environment.yaml"
     resources:
         gpu=GPU,
     params:
@@ -107,7 +107,7 @@ rule evaluate:
     log:
         "results/logs/evaluate/{benchmark}/seed{seed}/{method}/{ood}.log",
     conda:
-        ENVIRONMENT
+        "../envs/environment.yaml"
     params:
         pair=pair,
         protocol="final",
@@ -127,7 +127,7 @@ rule evaluate_oracle:
     wildcard_constraints:
         method=one_of(with_snapshots()),
     conda:
-        ENVIRONMENT
+        "../envs/environment.yaml"
     params:
         pair=pair,
         protocol="oracle",

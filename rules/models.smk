@@ -16,7 +16,7 @@ rule train_classifier:
     wildcard_constraints:
         model=one_of(names_of("type", "classifier", "models")),
     conda:
-        ENVIRONMENT
+        "../envs/environment.yaml"
     threads: config["threads"]
     resources:
         gpu=GPU,

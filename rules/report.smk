@@ -1,5 +1,7 @@
 """Tables over all pairs and plots per benchmark."""
 
+# relative, so that the finished workflow can be moved
+PUBLISHED = os.path.relpath(ROOT / "benchmarks" / "published.csv")
 PAIRS = [
     (benchmark, seed, method, ood)
     for benchmark in BENCHMARKS
@@ -84,7 +86,7 @@ def layout(wildcards):
 rule tables:
     input:
         metrics=METRICS,
-        published=str(ROOT / "benchmarks" / "published.csv"),
+        published=PUBLISHED,
     output:
         report(
             TABLES,
@@ -94,7 +96,7 @@ rule tables:
     log:
         "results/logs/tables.log",
     conda:
-        ENVIRONMENT
+        "../envs/environment.yaml"
     params:
         metrics=METRICS,
         costs=[f"results/costs/{b}/seed{s}" for b in BENCHMARKS for s in SEEDS],
@@ -106,13 +108,13 @@ rule tables:
 # a target of its own: the tables of whatever exists, for a run in which some jobs failed
 rule available:
     input:
-        published=str(ROOT / "benchmarks" / "published.csv"),
+        published=PUBLISHED,
     output:
         [path.replace("/tables/", "/available/") for path in TABLES],
     log:
         "results/logs/available.log",
     conda:
-        ENVIRONMENT
+        "../envs/environment.yaml"
     params:
         metrics=[path for path in METRICS if os.path.exists(path)],
         costs=[f"results/costs/{b}/seed{s}" for b in BENCHMARKS for s in SEEDS],
@@ -134,7 +136,7 @@ rule plot_roc:
     log:
         "results/logs/plot_roc/{benchmark}/{ood}.log",
     conda:
-        ENVIRONMENT
+        "../envs/environment.yaml"
     params:
         layout=layout,
         code=code("plot_roc.py"),
@@ -155,7 +157,7 @@ rule plot_histograms:
     log:
         "results/logs/plot_histograms/{benchmark}/{method}.log",
     conda:
-        ENVIRONMENT
+        "../envs/environment.yaml"
     params:
         layout=layout,
         code=code("plot_histograms.py"),
@@ -175,7 +177,7 @@ rule plot_heatmap:
     log:
         "results/logs/plot_heatmap/{benchmark}.log",
     conda:
-        ENVIRONMENT
+        "../envs/environment.yaml"
     params:
         layout=layout,
         code=code("plot_heatmap.py"),
@@ -201,7 +203,7 @@ rule plot_image_sets:
     log:
         "results/logs/plot_image_sets/{benchmark}.log",
     conda:
-        ENVIRONMENT
+        "../envs/environment.yaml"
     params:
         layout=layout,
         datasets=lambda w: SETS[w.benchmark],

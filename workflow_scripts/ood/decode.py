@@ -62,7 +62,7 @@ def members(archive: Path) -> Iterator[tuple[str, bytes]]:
                     checked(entry.name)
                     if entry.isfile():
                         yield entry.name, file.extractfile(entry).read()
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         raise InputError(
             f"{archive}: damaged archive ({error}); delete it and run again"
         ) from error

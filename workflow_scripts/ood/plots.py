@@ -120,9 +120,12 @@ def histograms(
     for axis in axes.flat[len(unknown) :]:
         axis.axis("off")
     for axis, (name, scores) in zip(axes.flat, unknown.items(), strict=False):
-        joined = np.concatenate([known, scores])
-        joined = joined[np.isfinite(joined)]
-        low, high = np.quantile(joined, [0.005, 0.995])
+        # each set's own bulk: the larger set alone would push the smaller one to the border
+        finite = [values[np.isfinite(values)] for values in (known, scores)]
+        ends = [np.quantile(values, [0.005, 0.995]) for values in finite if len(values)]
+        low, high = np.min(ends, initial=np.inf), np.max(ends, initial=-np.inf)
+        if not np.isfinite([low, high]).all():
+            low, high = 0.0, 0.0
         bins = np.linspace(low, high if high > low else low + 1, 50)
         for values, colour, label in (
             (known, ID_COLOUR, "ID"),
@@ -154,9 +157,8 @@ def heatmap(path: str | Path, title: str, summary: pd.DataFrame) -> None:
     figure, axis = plt.subplots(
         figsize=(2.4 + 1.15 * table.shape[1], 1.4 + 0.42 * len(table)), layout="constrained"
     )
-    image = axis.imshow(
-        table, cmap="cividis", vmin=min(0.5, table.min().min()), vmax=1, aspect="auto"
-    )
+    # below chance is all one colour: the numbers tell, and what matters lies above
+    image = axis.imshow(table, cmap="cividis", vmin=0.5, vmax=1, aspect="auto")
     axis.set_xticks(
         range(table.shape[1]),
         [f"{name}\n({groups[name]})" for name in table.columns],
@@ -176,5 +178,5 @@ def heatmap(path: str | Path, title: str, summary: pd.DataFrame) -> None:
             color="black" if shade > 0.5 else "white",
         )
     axis.set_title(title)
-    figure.colorbar(image, ax=axis, label="AUROC")
+    figure.colorbar(image, ax=axis, label="AUROC", extend="min")
     _save(figure, path)

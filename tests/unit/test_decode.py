@@ -1,0 +1,223 @@
+"""Raw bytes: checksums, archives, decoders and generated sets."""
+
+import gzip
+import hashlib
+import io
+import struct
+import tarfile
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ood import decode
+from ood.errors import InputError
+from ood.registry import NOISES, REGISTRY
+
+
+def idx(array):
+    head = struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
+    return head + array.astype(np.uint8).tobytes()
+
+
+def picture(value, mode="L", size=(4, 4)):
+    buffer = io.BytesIO()
+    Image.new(mode, size, value).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def make_zip(path, members):
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+
+
+def make_tar(path, members):
+    with tarfile.open(path, "w:gz") as file:
+        for name, content in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            file.addfile(entry, io.BytesIO(content))
+
+
+def test_idx_files_whatever_their_compression(tmp_path):
+    images = np.arange(2 * 3 * 3).reshape(2, 3, 3)
+    plain = idx(images), idx(np.array([7, 4]))
+    files = {}
+    for name, content, level in (("images.gz", plain[0], 1), ("labels.gz", plain[1], 9)):
+        (tmp_path / name).write_bytes(gzip.compress(content, level, mtime=level))
+        files[name] = "gunzip-md5:" + hashlib.md5(content).hexdigest()
+    found, digests = decode.prepare("idx", files, None, (3, 3, 1), False, tmp_path)
+    np.testing.assert_array_equal(found.images[..., 0], images)
+    assert found.labels.tolist() == [7, 4]
+    assert digests == files
+
+
+def test_a_wrong_checksum_names_the_file_and_both_digests(tmp_path):
+    (tmp_path / "a.bin").write_bytes(b"other bytes")
+    with pytest.raises(InputError, match=r"a\.bin: wrong checksum: expected md5:00, found \w{32}"):
+        decode.prepare("pictures", {"a.bin": "md5:00"}, "flat", (4, 4, 1), False, tmp_path)
+
+
+@pytest.mark.parametrize("page", [b"<!DOCTYPE html><html>", b"\n <html><body>403</body></html>"])
+def test_a_web_page_is_recognised(tmp_path, page):
+    (tmp_path / "a.tar.gz").write_bytes(page)
+    with pytest.raises(InputError, match="HTML page"):
+        decode.verify(tmp_path / "a.tar.gz", None)
+
+
+def test_a_truncated_gzip_file_is_recognised(tmp_path):
+    whole = gzip.compress(idx(np.zeros((50, 28, 28))) + bytes(range(256)) * 9)
+    (tmp_path / "a.gz").write_bytes(whole[:-40])
+    with pytest.raises(InputError, match="truncated or damaged"):
+        decode.verify(tmp_path / "a.gz", "gunzip-md5:00")
+
+
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+@pytest.mark.parametrize("name", ["../escape.png", "/absolute.png", "a/../../b.png", "..\\c.png"])
+def test_members_that_leave_their_folder_are_refused(tmp_path, make, name):
+    make(tmp_path / "archive", {"good.png": picture(1), name: picture(2)})
+    with pytest.raises(InputError, match="would leave its folder"):
+        list(decode.members(tmp_path / "archive"))
+
+
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+def test_a_truncated_archive_is_named(tmp_path, make):
+    path = tmp_path / "archive"
+    noise = np.random.default_rng(0).bytes(5000)
+    make(path, {"a.png": noise, "b.png": noise})
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(InputError, match="archive: damaged archive"):
+        list(decode.members(path))
+
+
+def test_pictures_take_labels_from_folders(tmp_path):
+    make_zip(
+        tmp_path / "a.zip",
+        {"set/B/1.png": picture(20), "set/A/1.png": picture(10), "set/B/0.png": picture(30)},
+    )
+    images, labels = decode.pictures(tmp_path, ("a.zip",), "folder", (4, 4, 1))
+    assert [int(image[0, 0]) for image in images] == [10, 30, 20]
+    assert labels.tolist() == [0, 1, 1]
+
+
+def test_pictures_under_a_prefix(tmp_path):
+    make_zip(tmp_path / "a.zip", {"train/0.png": picture(1), "test/0.png": picture(2)})
+    images, labels = decode.pictures(tmp_path, ("a.zip",), "flat:test/", (4, 4, 1))
+    assert len(images) == 1
+    assert labels.tolist() == [0]
+
+
+def test_a_few_unreadable_pictures_are_skipped_and_many_are_an_error(tmp_path):
+    good = {f"{i}.png": picture(i) for i in range(200)}
+    make_zip(tmp_path / "few.zip", good | {"bad.png": b""})
+    assert len(decode.pictures(tmp_path, ("few.zip",), "flat", (4, 4, 1))[0]) == 200
+    make_zip(tmp_path / "many.zip", good | {f"bad{i}.png": b"x" for i in range(9)})
+    with pytest.raises(InputError, match="9 of 209 pictures unreadable"):
+        decode.pictures(tmp_path, ("many.zip",), "flat", (4, 4, 1))
+
+
+def test_emnist_letters_are_turned_upright_and_counted_from_zero(tmp_path):
+    images = np.zeros((2, 28, 28))
+    images[0, 0, 5] = 255
+    members = {
+        f"gzip/emnist-letters-test-{part}-ubyte.gz": gzip.compress(idx(array))
+        for part, array in (("images-idx3", images), ("labels-idx1", np.array([1, 26])))
+    }
+    make_zip(tmp_path / "gzip.zip", members)
+    found, labels = decode.emnist(tmp_path, ("gzip.zip",), "test", (28, 28, 1))
+    assert found[0][5, 0] == 255
+    assert labels.tolist() == [0, 25]
+
+
+def test_the_digits_split_is_stratified_and_disjoint():
+    train, test = (
+        decode.prepare("digits", {}, split, (8, 8, 1), False, None)[0]
+        for split in ("train", "test")
+    )
+    assert (len(train), len(test)) == (1437, 360)
+    counts = np.bincount(test.labels)
+    assert counts.min() >= 35
+    assert counts.max() <= 37
+    assert train.images.max() == 255
+    from sklearn.datasets import load_digits
+
+    whole = np.round(load_digits().images * 255 / 16).astype(np.uint8)
+    joined = np.concatenate([train.images, test.images])[..., 0]
+    assert sorted(map(bytes, joined)) == sorted(map(bytes, whole))
+
+
+def test_patches_are_parts_of_the_photographs():
+    from sklearn.datasets import load_sample_images
+
+    images, labels = decode.patches(None, (), None, (8, 8, 3))
+    photograph = load_sample_images().images[labels[0]]
+    windows = np.lib.stride_tricks.sliding_window_view(photograph, (8, 8), axis=(0, 1))
+    assert (windows == images[0].transpose(2, 0, 1)).all(axis=(2, 3, 4)).any()
+    assert np.bincount(labels).tolist() == [1000, 1000]
+
+
+def test_noise_has_its_published_moments():
+    uniform = decode.generate_noise("uniform", (8, 8, 1)) / 255
+    assert uniform.mean() == pytest.approx(0.5, abs=0.002)
+    assert uniform.std() == pytest.approx(12**-0.5, abs=0.002)
+    gaussian = decode.generate_noise("gaussian", (8, 8, 1)) / 255
+    # P(N(.5, 1) < 0) = P(N(.5, 1) > 1) = .3085
+    assert (gaussian == 0).mean() == pytest.approx(0.3085 + 0.0007, abs=0.003)
+    assert (gaussian == 1).mean() == pytest.approx(0.3085 + 0.0007, abs=0.003)
+
+
+def test_sphere_points_lie_on_the_sphere_and_leave_the_unit_range():
+    train = np.zeros((2, 4, 4, 1), np.uint8)
+    train[1, :3] = 255
+    radius = decode.sphere_radius(train)
+    assert radius == pytest.approx(12**0.5 + 2)
+    points = decode.generate_noise("sphere", (4, 4, 1), radius)
+    assert points.shape == (2000, 4, 4, 1)
+    assert points.dtype == np.float32
+    norms = np.linalg.norm(points.reshape(2000, -1).astype(float), axis=1)
+    np.testing.assert_allclose(norms, radius, rtol=1e-6)
+    assert 0.45 < (points < 0).mean() < 0.55
+
+
+def test_noise_is_the_same_every_time():
+    for name in NOISES:
+        first, second = (decode.generate_noise(name, (4, 4, 1), 3.0) for _ in range(2))
+        np.testing.assert_array_equal(first, second)
+
+
+def test_the_registry_agrees_with_torchvision():
+    from torchvision import datasets as tv
+
+    assert REGISTRY["cifar10"].files[tv.CIFAR10.filename].digest == f"md5:{tv.CIFAR10.tgz_md5}"
+    assert REGISTRY["cifar100"].files[tv.CIFAR100.filename].digest == f"md5:{tv.CIFAR100.tgz_md5}"
+    assert REGISTRY["emnist"].files["gzip.zip"].digest == f"md5:{tv.EMNIST.md5}"
+    omniglot = tv.Omniglot.zips_md5["images_evaluation"]
+    assert REGISTRY["omniglot"].files["images_evaluation.zip"].digest == f"md5:{omniglot}"
+    for split in ("train", "test"):
+        url, name, md5 = tv.SVHN.split_list[split]
+        assert REGISTRY["svhn"].files[name].digest == f"md5:{md5}"
+        assert REGISTRY["svhn"].files[name].urls == (url,)
+    for ours, theirs in (("mnist", tv.MNIST), ("fashion_mnist", tv.FashionMNIST)):
+        assert {name for name, _ in theirs.resources} == set(REGISTRY[ours].files)
+        urls = [url for file in REGISTRY[ours].files.values() for url in file.urls]
+        for mirror in theirs.mirrors:
+            assert any(url.startswith(mirror) for url in urls)
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_registry_entries_are_complete(name):
+    entry = REGISTRY[name]
+    assert entry.title
+    assert entry.licence
+    assert entry.citation
+    assert name in NOISES or entry.decoder in decode.DECODERS
+    for files, _ in entry.splits.values():
+        assert set(files) <= set(entry.files)
+    for file in entry.files.values():
+        assert file.urls or entry.stand_in_for
+        if file.digest:
+            algorithm, _, digest = file.digest.partition(":")
+            assert len(digest) == {"md5": 32, "gunzip-md5": 32, "sha256": 64}[algorithm]
+    assert entry.stand_in_for is None or entry.stand_in_for in REGISTRY
