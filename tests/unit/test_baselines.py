@@ -1,0 +1,145 @@
+"""Baselines against pytorch-ood, SciPy and values by hand."""
+
+import numpy as np
+import pytest
+import torch
+from pytorch_ood import detector as theirs
+from scipy.spatial.distance import mahalanobis
+
+from ood import classifier as classifiers
+from ood.images import ImageSet, to_tensor, to_unit
+from ood.methods import baselines
+from ood.training import Machine, save_model
+
+CPU = Machine(torch.device("cpu"))
+CLASSIFIER = {
+    "architecture": "convnet",
+    "shape": [8, 8, 1],
+    "n_classes": 3,
+    "extra_outputs": 1,
+    "width": 0.1,
+    "hidden": 8,
+    "dropout": 0.2,
+}
+SETTINGS = {
+    "msp": {},
+    "max_logit": {},
+    "energy": {},
+    "odin": {"temperature": 1000, "epsilon": 0.0014},
+    "mahalanobis": {"ridge": 1e-6},
+    "knn": {"k": 5},
+    "brightness": {},
+    "complexity": {},
+}
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    torch.manual_seed(0)
+    return classifiers.build(CLASSIFIER).eval()
+
+
+@pytest.fixture(scope="module")
+def image_set():
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (60, 8, 8, 1), dtype=np.uint8)
+    return ImageSet(images, np.arange(60) % 3)
+
+
+def detector(score, classifier, image_set, folder):
+    """Built, saved and loaded as the workflow does it."""
+    settings = {"score": score, **SETTINGS[score]}
+    used = None if score in baselines.PIXEL_SCORES else classifier
+    statistics = baselines.fit(settings, used, image_set, CPU)
+    pair = None if used is None else (used, CLASSIFIER)
+    content = baselines.detector_content(settings, pair, statistics)
+    save_model(folder / "detector.pt", content)
+    return baselines.load(folder / "detector.pt", CPU)
+
+
+@pytest.mark.parametrize("score", SETTINGS)
+def test_scores_are_float64_and_do_not_depend_on_the_batch(score, classifier, image_set, tmp_path):
+    one = detector(score, classifier, image_set, tmp_path)
+    images = to_unit(to_tensor(image_set.images))
+    with torch.no_grad():
+        whole = one.score(images)
+        parts = torch.cat([one.score(part) for part in images.split(7)])
+    assert whole.dtype == torch.float64
+    assert whole.shape == (60,)
+    torch.testing.assert_close(whole, parts, atol=1e-5, rtol=1e-5)
+    predicted = one.predict(images)
+    assert (predicted is None) == (score in baselines.PIXEL_SCORES)
+    assert predicted is None or set(predicted.tolist()) <= {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("score", "oracle"),
+    [
+        ("msp", theirs.MaxSoftmax),
+        ("max_logit", theirs.MaxLogit),
+        ("energy", theirs.EnergyBased),
+        ("odin", theirs.ODIN),
+    ],
+)
+def test_against_pytorch_ood_on_the_id_logits(score, oracle, classifier, image_set, tmp_path):
+    one = detector(score, classifier, image_set, tmp_path)
+    images = to_unit(to_tensor(image_set.images))
+    with torch.no_grad():
+        expected = oracle(lambda x: classifier(x)[:, :3]).predict(images).double()
+        torch.testing.assert_close(one.score(images), expected, atol=1e-6, rtol=1e-6)
+
+
+def test_confident_softmax_values_keep_their_order():
+    logits = torch.tensor([[40.0, 0.0], [41.0, 0.0]], dtype=torch.float64)
+    assert theirs.MaxSoftmax.score(logits.float()).diff() == 0
+    scores = theirs.MaxSoftmax.score(torch.tensor([[30.0, 0.0], [31.0, 0.0]]).double())
+    assert scores.diff() < 0
+
+
+def test_mahalanobis_against_scipy():
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.randn(20, 3, generator=generator)
+    means = torch.randn(2, 3, generator=generator, dtype=torch.float64)
+    factor = torch.randn(3, 3, generator=generator, dtype=torch.float64)
+    precision = factor @ factor.T
+    found = baselines.mahalanobis(hidden, means, precision)
+    for row, value in zip(hidden.double().numpy(), found, strict=True):
+        nearest = min(mahalanobis(row, m, precision.numpy()) for m in means.numpy())
+        assert value.item() == pytest.approx(nearest**2 / 2)
+
+
+def test_mahalanobis_statistics_by_hand(classifier, image_set):
+    statistics = baselines.fit({"score": "mahalanobis", "ridge": 1e-6}, classifier, image_set, CPU)
+    with torch.no_grad():
+        images = to_unit(to_tensor(image_set.images))
+        hidden = classifier.head[:-1](classifier.features(images)).double().numpy()
+    labels = image_set.labels
+    means = np.stack([hidden[labels == k].mean(0) for k in range(3)])
+    np.testing.assert_allclose(statistics["means"], means)
+    centred = hidden - means[labels]
+    covariance = centred.T @ centred / 60
+    covariance += 1e-6 * np.trace(covariance) / 8 * np.eye(8)
+    np.testing.assert_allclose(statistics["precision"].numpy() @ covariance, np.eye(8), atol=1e-6)
+
+
+def test_knn_is_the_distance_to_the_kth_neighbour_on_the_unit_sphere(
+    classifier, image_set, tmp_path
+):
+    one = detector("knn", classifier, image_set, tmp_path)
+    images = to_unit(to_tensor(image_set.images))
+    with torch.no_grad():
+        hidden = classifier.head[:-1](classifier.features(images)).double()
+        unit = hidden / hidden.norm(dim=1, keepdim=True)
+        expected = torch.cdist(unit, unit).sort(dim=1).values[:, 4]
+        torch.testing.assert_close(one.score(images), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_brightness_and_complexity():
+    images = torch.zeros(2, 1, 8, 8)
+    images[1] = torch.rand(8, 8, generator=torch.Generator().manual_seed(0))
+    plain = baselines.Baseline({"score": "brightness"}, None, {})
+    assert plain.score(images)[0] == 0
+    assert plain.score(images)[1].item() == pytest.approx(images[1].mean().item())
+    sizes = baselines.complexity(images)
+    assert sizes[1] > sizes[0] + 30
+    torch.testing.assert_close(baselines.complexity(images * 3 - 1)[0], sizes[0])

@@ -1,0 +1,91 @@
+"""Networks: the published sizes, shapes at every benchmark's size."""
+
+import pytest
+import torch
+
+from ood.classifier import build
+from ood.models.convnet import ConvFeatures
+from ood.models.resnet import ResNet18Features
+from ood.models.vae import CVAE
+
+
+def parameters(module):
+    return sum(value.numel() for value in module.parameters())
+
+
+def settings(**changes):
+    return {
+        "architecture": "convnet",
+        "shape": [28, 28, 1],
+        "n_classes": 6,
+        "extra_outputs": 5,
+        "width": 1.0,
+        "hidden": 512,
+        "dropout": 0.2,
+    } | changes
+
+
+def test_the_mnist_classifier_has_the_published_size():
+    classifier = build(settings())
+    assert parameters(classifier) == 2_052_683
+    assert classifier.features.out_features == 2048
+
+
+def test_the_cifar_classifier_has_the_published_size():
+    classifier = build(settings(architecture="resnet18", shape=[32, 32, 3]))
+    assert parameters(classifier.features) == 11_168_832
+    assert parameters(classifier.head) == 268_299
+    wide = build(settings(architecture="resnet18", shape=[32, 32, 3], extra_outputs=104))
+    assert parameters(wide.head) == 319_086
+
+
+def test_the_cvae_has_the_published_size():
+    mnist = CVAE((28, 28, 1), 6, "conv", padding=15)
+    assert parameters(mnist.encoder) + parameters(mnist.mean) * 2 == pytest.approx(103e6, rel=0.005)
+    # the published count includes the class embedding, one-hot of length 10
+    assert parameters(mnist.decoder) == pytest.approx(6.6e6, rel=0.01)
+    cifar = CVAE((32, 32, 3), 6, "resnet")
+    assert parameters(cifar.decoder) == pytest.approx(22.1e6, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("features", "shape"),
+    [
+        (ConvFeatures((28, 28, 1), 0.25), (1, 28, 28)),
+        (ConvFeatures((8, 8, 1), 0.25), (1, 8, 8)),
+        (ConvFeatures((32, 32, 3), 0.25), (3, 32, 32)),
+        (ResNet18Features((32, 32, 3), 0.125), (3, 32, 32)),
+        (ResNet18Features((28, 28, 1), 0.125), (1, 28, 28)),
+    ],
+)
+def test_features_have_the_announced_length(features, shape):
+    assert features(torch.rand(2, *shape)).shape == (2, features.out_features)
+
+
+@pytest.mark.parametrize(
+    ("shape", "architecture", "padding"),
+    [
+        ((28, 28, 1), "conv", 15),
+        ((28, 28, 1), "conv", 1),
+        ((8, 8, 1), "conv", 1),
+        ((32, 32, 3), "resnet", 1),
+    ],
+)
+def test_the_cvae_reconstructs_shapes_in_unit_range(shape, architecture, padding):
+    cvae = CVAE(shape, 3, architecture, latent=4, hidden=16, width=0.05, padding=padding)
+    images = torch.rand(5, shape[2], *shape[:2])
+    reconstruction, mean, log_variance = cvae(images, torch.tensor([0, 1, 2, 0, 1]))
+    assert reconstruction.shape == images.shape
+    assert mean.shape == log_variance.shape == (5, 4)
+    assert 0 <= reconstruction.min() <= reconstruction.max() <= 1
+
+
+def test_only_the_decoder_sees_the_class():
+    cvae = CVAE((8, 8, 1), 3, "conv", latent=4, hidden=16, width=0.1, padding=1).eval()
+    images = torch.rand(2, 1, 8, 8)
+    torch.manual_seed(0)
+    first = cvae(images, torch.tensor([0, 0]))
+    torch.manual_seed(0)
+    second = cvae(images, torch.tensor([1, 2]))
+    assert torch.equal(first[1], second[1])
+    assert not torch.equal(first[0], second[0])
