@@ -99,6 +99,13 @@ def check_schema(content: object, schema: dict, source: str, prefix: str = "") -
         unknown = next(k for k in error.instance if k not in allowed)
         where = "" if key == "(top level)" else f" in {key}"
         raise InputError(f"{source}: unknown key {unknown!r}{where}{nearest(unknown, allowed)}")
+    if error.validator is None:
+        # jsonschema does not say which property a `false` schema forbade
+        parent = content
+        for part in error.absolute_path:
+            parent = parent[part]
+        stray = next(name for name, value in parent.items() if value is error.instance)
+        raise InputError(f"{source}: {key}: the key {stray!r} does not fit the other settings here")
     if error.validator == "required":
         missing = next(k for k in error.validator_value if k not in error.instance)
         raise InputError(f"{source}: {key}: the key {missing!r} is missing")
@@ -175,13 +182,13 @@ class Loader:
         check_schema(content, self.schemas["benchmark"], source)
         original = content["id"]["dataset"]
         dataset = self._stand_in(original, source, "id.dataset")
-        classes = self._classes(dataset, content["id"].get("classes"), source, "id.classes")
-        if classes is None:
-            raise InputError(f"{source}: id.classes: name the ID classes of {dataset}")
         if missing := {"train", "test"} - set(REGISTRY[dataset].splits):
             raise InputError(
                 f"{source}: id.dataset: {dataset} has no {' and no '.join(sorted(missing))} split"
             )
+        classes = self._classes(dataset, content["id"].get("classes"), source, "id.classes")
+        if classes is None:
+            raise InputError(f"{source}: id.classes: name the ID classes of {dataset}")
         identity = OODSet("id", dataset, classes, "id")
         ood = {
             one.name: one

@@ -1,0 +1,229 @@
+"""Configuration: every mistake is an error that names file, key and the nearest known name."""
+
+import copy
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ood.config import SCALES, Loader, at_scale, load_yaml
+from ood.errors import InputError
+from ood.registry import REGISTRY
+
+ROOT = Path(__file__).parents[2]
+CONFIG = load_yaml(ROOT / "config.yaml")
+BENCHMARKS = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.yaml"))
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A copy of the configuration files that a test may spoil."""
+    for folder in ("schemas", "benchmarks"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    return tmp_path
+
+
+def load(root, **changes):
+    return Loader(root, copy.deepcopy(CONFIG) | changes).benchmarks()
+
+
+def edit(path, change):
+    content = yaml.safe_load(path.read_text())
+    change(content)
+    path.write_text(yaml.safe_dump(content))
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_benchmark_is_valid_at_every_scale(scale):
+    assert set(load(ROOT, benchmarks=BENCHMARKS, scale=scale)) == set(BENCHMARKS)
+
+
+def test_the_partitions_are_those_of_the_paper():
+    found = load(ROOT, benchmarks=BENCHMARKS)
+    for dataset, unseen in (("mnist", "unseen_digits"), ("cifar10", "unseen_classes")):
+        for number in range(1, 6):
+            one = found[f"{dataset}_partition{number}"]
+            assert one.classes == tuple(range(number - 1, number + 5))
+            assert sorted(one.classes + one.ood[unseen].classes) == list(range(10))
+    assert set(found["cifar10"].ood) == {
+        "svhn",
+        "lsun_resize",
+        "tiny_imagenet_resize",
+        "lsun_fix",
+        "imagenet_fix",
+        "cifar100",
+    }
+
+
+def test_paper_scale_is_cmgs_published_settings():
+    found = load(ROOT, benchmarks=["mnist_partition1", "cifar10"], scale="paper")
+    mnist, cifar = found["mnist_partition1"], found["cifar10"]
+    for benchmark, epochs, sigma in ((mnist, 100, 3), (cifar, 200, 5)):
+        for model in benchmark.models.values():
+            assert (model["epochs"], model["batch_size"], model["width"]) == (epochs, 512, 1.0)
+            assert model["learning_rate"] == 0.001
+        for name in ("cmg_softmax", "cmg_energy"):
+            method = benchmark.methods[name]
+            assert (method["epochs"], method["batch_size"]) == (15, 128)
+            assert (method["sigma"], method["learning_rate"]) == (sigma, 1e-4)
+            assert method["pseudo_per_batch"] == 128
+        assert benchmark.methods["cmg_energy"]["energy"] == {
+            "weight": 0.1,
+            "in_quantile": 0.2,
+            "out_quantile": 0.8,
+        }
+    assert mnist.models["cvae"]["padding"] == 15
+    assert mnist.models["cvae"]["kl_weight"] == cifar.models["cvae"]["kl_weight"] == 1.0
+    assert cifar.models["classifier"]["augmentation"] == "crop_flip"
+
+
+def test_scales_change_settings_only():
+    for name in ("mnist_partition1", "cifar10", "digits"):
+        shapes = set()
+        for scale in SCALES:
+            one = load(ROOT, benchmarks=[name], scale=scale)[name]
+            parts = one.models | one.methods
+            shapes.add(str({part: sorted(settings) for part, settings in parts.items()}))
+        assert len(shapes) == 1
+
+
+def test_only_whole_triples_are_scales():
+    assert at_scale({"a": {"smoke": 1, "quick": 2, "paper": 3}}, "quick") == {"a": 2}
+    assert at_scale({"a": {"smoke": 1, "quick": 2}}, "quick") == {"a": {"smoke": 1, "quick": 2}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sedes": [1]}, r"config\.yaml: unknown key 'sedes'; did you mean 'seeds'\?"),
+        ({"scale": "quik"}, r"config\.yaml: scale: 'quik'; did you mean 'quick'\?"),
+        ({"seeds": []}, r"config\.yaml: seeds: \[\]"),
+        ({"seeds": ["a"]}, r"config\.yaml: seeds\.0: 'a' is not of type 'integer'"),
+        ({"benchmarks": ["digit"]}, r"unknown benchmark 'digit'; did you mean 'digits'\?"),
+        ({"methods": ["cmg_enrgy"]}, r"unknown method 'cmg_enrgy'; did you mean 'cmg_energy'\?"),
+        ({"methods": "msp"}, r"config\.yaml: methods: 'msp'"),
+        ({"exclude": ["spere"]}, r"exclude: unknown dataset 'spere'; did you mean 'sphere'\?"),
+        ({"stand_ins": {"mnist": "emnits"}}, r"stand_ins: unknown dataset 'emnits'"),
+        (
+            {"exclude": ["digits", "patches", "gaussian", "uniform", "sphere"]},
+            r"benchmarks/digits\.yaml: ood: no OOD set is left after 'exclude'",
+        ),
+    ],
+)
+def test_mistakes_in_the_config(changes, message):
+    with pytest.raises(InputError, match=message):
+        load(ROOT, **changes)
+
+
+def test_seeds_from_the_command_line_are_numbers():
+    config = copy.deepcopy(CONFIG) | {"seeds": ["0", "12"]}
+    Loader(ROOT, config)
+    assert config["seeds"] == [0, 12]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda b: b.update(ods={}), r"unknown key 'ods'; did you mean 'ood'\?"),
+        (lambda b: b.pop("shape"), r"the key 'shape' is missing"),
+        (lambda b: b["id"].update(dataset="digit"), r"id\.dataset: unknown dataset 'digit'"),
+        (lambda b: b["id"].update(dataset="patches"), r"patches has no train split"),
+        (
+            lambda b: b["id"].update(classes=[0, 10]),
+            r"id\.classes: digits has labels 0 to 9; no .* 10",
+        ),
+        (
+            lambda b: b["ood"]["near"][0].update(classes=[6, 12]),
+            r"ood\.near\[0\]\.classes: digits has labels 0 to 9; no images have label 12",
+        ),
+        (lambda b: b["ood"]["near"][0].update(classes=[]), r"ood\.near\.0\.classes: \[\]"),
+        (
+            lambda b: b["ood"]["near"][0].update(classes=[5, 6]),
+            r"OOD set 'unseen_digits' shares classes of digits with the ID set",
+        ),
+        (lambda b: b["ood"]["far"].append("digits"), r"'digits' shares classes .* the ID set"),
+        (
+            lambda b: b.update(validation={"dataset": "uniform"}),
+            r"OOD set 'uniform' shares classes of uniform with the validation set",
+        ),
+        (lambda b: b.update(recipe="digit"), r"unknown recipe 'digit'; did you mean 'digits'\?"),
+    ],
+)
+def test_mistakes_in_a_benchmark(root, change, message):
+    edit(root / "benchmarks" / "digits.yaml", change)
+    with pytest.raises(InputError, match=r"benchmarks/digits\.yaml: .*" + message):
+        load(root)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda r: r["methods"]["msp"].update(classifier="clasifier"),
+            r"methods\.msp\.classifier: unknown model 'clasifier' of type classifier; did you mean",
+        ),
+        (
+            lambda r: r["methods"]["cmg_energy"].update(cvae="classifier"),
+            r"methods\.cmg_energy\.cvae: unknown model 'classifier' of type cmg_cvae",
+        ),
+        (
+            lambda r: r["methods"]["cmg_energy"].update(simga=3),
+            r"unknown key 'simga' in methods\.cmg_energy; did you mean 'sigma'\?",
+        ),
+        (lambda r: r["methods"]["cmg_energy"].pop("energy"), r"the key 'energy' is missing"),
+        (
+            lambda r: r["methods"]["cmg_energy"].update(loss="softmax"),
+            r"methods\.cmg_energy: the key 'energy' does not fit",
+        ),
+        (
+            lambda r: r["methods"]["brightness"].update(classifier="classifier"),
+            r"methods\.brightness: the key 'classifier' does not fit",
+        ),
+        (
+            lambda r: r["methods"]["msp"].update(pipeline="baseline"),
+            r"unknown pipeline 'baseline'; did you mean 'baselines'\?",
+        ),
+        (lambda r: r["methods"]["knn"].pop("k"), r"methods\.knn: the key 'k' is missing"),
+        (
+            lambda r: r["models"]["classifier"].update(learning_rate="1e-4"),
+            r"models\.classifier\.learning_rate: '1e-4' .* write 1\.0e-4",
+        ),
+        (
+            lambda r: r["models"]["classifier"].update(type="clasifier"),
+            r"unknown type 'clasifier'; did you mean 'classifier'\?",
+        ),
+    ],
+)
+def test_mistakes_in_a_recipe(root, change, message):
+    edit(root / "benchmarks" / "recipes" / "digits.yaml", change)
+    with pytest.raises(InputError, match=r"benchmarks/recipes/digits\.yaml: .*" + message):
+        load(root)
+
+
+def test_broken_yaml_is_named(root):
+    (root / "benchmarks" / "digits.yaml").write_text("title: [")
+    with pytest.raises(InputError, match=r"digits\.yaml: no valid YAML"):
+        load(root)
+
+
+def test_stand_ins_replace_and_are_remembered():
+    one = load(
+        ROOT,
+        benchmarks=["fashion_mnist"],
+        stand_ins={"notmnist": "notmnist_sample", "fashion_mnist": "mnist", "mnist": "digits"},
+        exclude=["emnist"],
+    )["fashion_mnist"]
+    assert (one.dataset, one.stand_in_for) == ("mnist", "fashion_mnist")
+    assert one.ood["notmnist_sample"].stand_in_for == "notmnist"
+    assert one.ood["digits"].stand_in_for == "mnist"
+    assert "emnist" not in one.ood
+
+
+def test_a_stand_in_may_not_bring_the_id_set_back():
+    with pytest.raises(InputError, match="shares classes of fashion_mnist with the ID set"):
+        load(ROOT, benchmarks=["fashion_mnist"], stand_ins={"notmnist": "fashion_mnist"})
+
+
+def test_every_named_stand_in_stands_in_for_a_known_set():
+    assert {e.stand_in_for for e in REGISTRY.values() if e.stand_in_for} <= set(REGISTRY)

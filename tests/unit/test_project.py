@@ -1,0 +1,146 @@
+"""The repository's own promises: pins, published numbers, imports, records."""
+
+import ast
+import importlib
+import re
+import tomllib
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from ood.config import Loader, load_yaml
+from ood.detector import Record
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = ROOT / "workflow_scripts"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+FLOORS = [
+    ["errors", "files", "registry"],
+    ["config", "images", "lineage", "metrics"],
+    ["decode", "tables", "plots"],
+    ["download", "models"],
+    ["training"],
+    ["classifier", "detector"],
+    ["methods"],
+]
+
+
+def pins(lines):
+    found = {}
+    for line in lines:
+        requirement = Requirement(line.strip())
+        found[requirement.name.lower()] = str(requirement.specifier).removeprefix("==")
+    return found
+
+
+LOCK = pins(
+    line
+    for line in (ROOT / "requirements.lock").read_text().splitlines()
+    if line and not line.startswith(("#", " "))
+)
+ENVIRONMENT = yaml.safe_load((ROOT / "envs" / "environment.yaml").read_text())
+
+
+def direct():
+    groups = PROJECT["project"]["dependencies"], PROJECT["dependency-groups"]["dev"]
+    return [Requirement(line) for group in groups for line in group]
+
+
+@pytest.mark.parametrize("requirement", direct(), ids=lambda r: r.name)
+def test_the_lock_file_pins_every_direct_dependency_within_its_range(requirement):
+    assert requirement.specifier.contains(LOCK[requirement.name])
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+def test_the_lock_file_pins_every_package_once(python):
+    requirements = [
+        Requirement(line) for line in (ROOT / "requirements.lock").read_text().splitlines()
+    ]
+    environment = {"python_version": python, "python_full_version": f"{python}.0"}
+    names = [r.name for r in requirements if not r.marker or r.marker.evaluate(environment)]
+    assert len(names) == len(set(names)) > 80
+    assert all(str(r.specifier).startswith("==") for r in requirements)
+
+
+def test_the_conda_environment_agrees_with_the_lock_file():
+    wanted = pins(next(d for d in ENVIRONMENT["dependencies"] if isinstance(d, dict))["pip"])
+    assert wanted == {name: LOCK[name] for name in wanted}
+    imported = {"torch", "torchvision", "numpy", "pandas", "pyarrow", "scikit-learn", "matplotlib"}
+    assert imported | {"pillow", "pytorch-ood", "filelock"} == set(wanted)
+    python = next(d for d in ENVIRONMENT["dependencies"] if str(d).startswith("python="))
+    assert Requirement(f"x{PROJECT['project']['requires-python']}").specifier.contains(
+        python.removeprefix("python=")
+    )
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "ood":
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ood."):
+            yield node.module.split(".")[1]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((SCRIPTS / "ood").rglob("*.py")), ids=lambda p: str(p.relative_to(SCRIPTS))
+)
+def test_modules_import_from_lower_floors_only(path):
+    name = path.relative_to(SCRIPTS / "ood").with_suffix("").parts[0]
+    if name == "__init__":
+        return
+    floor = next(i for i, names in enumerate(FLOORS) if name in names)
+    below = {one for names in FLOORS[:floor] for one in names}
+    # models may use each other: a VAE's encoder is a ResNet
+    assert set(imports(path)) <= below | ({"models"} if name == "models" else set())
+
+
+def test_the_library_does_not_know_snakemake():
+    for path in (SCRIPTS / "ood").rglob("*.py"):
+        assert not re.search(r"^\s*(import|from) snakemake", path.read_text(), re.M), path
+
+
+def test_scoring_and_tables_name_no_method():
+    methods = Loader(ROOT, load_yaml(ROOT / "config.yaml")).benchmarks()["digits"].methods
+    words = r"\b(" + "|".join([*methods, "cmg"]) + r")\b"
+    allowed = {"energy", "complexity"}
+    for name in ("score.py", "evaluate.py", "tables.py", "ood/tables.py", "ood/plots.py"):
+        found = set(re.findall(words, (SCRIPTS / name).read_text()))
+        assert found <= allowed, name
+
+
+def test_published_numbers_name_known_benchmarks_and_sets():
+    config = load_yaml(ROOT / "config.yaml")
+    table = pd.read_csv(ROOT / "benchmarks" / "published.csv")
+    for row in table.itertuples():
+        config["benchmarks"] = [row.benchmark]
+        benchmark = Loader(ROOT, config).benchmarks()[row.benchmark]
+        assert row.ood_set in benchmark.ood
+        assert row.method in benchmark.methods
+        assert pd.isna(row.published) or 0 <= row.published <= 1
+        assert row.confidence in ("verified", "recalled from memory", "not established")
+        assert pd.isna(row.published) == (row.confidence == "not established")
+
+
+def test_every_method_has_a_record_and_a_line_in_the_readme():
+    readme = (ROOT / "README.md").read_text()
+    config = load_yaml(ROOT / "config.yaml")
+    for name, settings in Loader(ROOT, config).benchmarks()["digits"].methods.items():
+        module = importlib.import_module(f"ood.methods.{settings['pipeline']}")
+        record = module.record(settings)
+        assert isinstance(record, Record)
+        assert f"`{name}`" in readme
+        assert record.title in readme
+
+
+def test_the_repository_speaks_of_itself_alone():
+    names = ["/" + "work/", "/" + "tmp/", "/" + "farm/", ".." + "/shared"]
+    for path in ROOT.rglob("*"):
+        parts = path.relative_to(ROOT).parts
+        if parts[0] in {".git", ".venv", ".snakemake", "data", "results"} or not path.is_file():
+            continue
+        if path.suffix in {".py", ".smk", ".yaml", ".md", ".toml", ".rst", ".cff"}:
+            text = path.read_text()
+            assert not any(name in text for name in names), path

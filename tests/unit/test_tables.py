@@ -1,0 +1,105 @@
+"""Tables: means and deviations by hand, numeric columns, no silence about flags."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ood import metrics, tables
+from ood.errors import InputError
+
+AUROC = {("near", "a"): (0.9, 0.8), ("far", "b"): (0.7, 0.5), ("far", "c"): (0.5, 0.5)}
+
+
+@pytest.fixture
+def paths(tmp_path):
+    """Metrics of one method on three OOD sets with two seeds."""
+    found = []
+    point = metrics.evaluate(np.arange(5.0), np.arange(2.0, 7.0), resamples=10)
+    for (group, ood), values in AUROC.items():
+        for seed, auroc in enumerate(values):
+            row = point | {
+                "benchmark": "b",
+                "scale": "smoke",
+                "seed": seed,
+                "method": "m",
+                "ood_set": ood,
+                "group": group,
+                "protocol": "final",
+                "tuned_on": "nothing",
+                "id_dataset": "i",
+                "ood_dataset": ood,
+                "id_accuracy": None,
+                "parameters": 3,
+                "snapshot_step": None,
+                "auroc": auroc,
+                "flags": ["degenerate"] if ood == "c" and seed else [],
+            }
+            path = tmp_path / f"{ood}{seed}.json"
+            path.write_text(json.dumps(row))
+            found.append(path)
+    return found
+
+
+def test_metrics_are_one_numeric_row_per_cell(paths, tmp_path):
+    tables.save_csv(tables.metrics_table(paths), tmp_path / "metrics.csv")
+    table = pd.read_csv(tmp_path / "metrics.csv")
+    assert len(table) == 6
+    texts = set(table.select_dtypes(exclude="number").columns)
+    assert texts == {*tables.KEYS, "flags"}
+    required = "benchmark seed method ood_set group protocol tuned_on n_id n_ood id_accuracy auroc"
+    required += " auroc_low auroc_high fpr95 fpr80 fpr95_ood_positive aupr_in aupr_out"
+    assert set(f"{required} detection_error flags".split()) <= set(table.columns)
+
+
+def test_the_summary_has_the_sample_deviation_over_seeds(paths):
+    summary = tables.summary_table(tables.metrics_table(paths)).set_index("ood_set")
+    assert summary.loc["a", "auroc_mean"] == pytest.approx(0.85)
+    assert summary.loc["a", "auroc_sd"] == pytest.approx(0.1 / 2**0.5)
+    assert summary.loc["a", "n_seeds"] == 2
+    assert summary.loc["c", "flags"] == "degenerate"
+
+
+def test_one_seed_has_no_deviation(paths):
+    summary = tables.summary_table(tables.metrics_table(paths[:1]))
+    assert summary["auroc_sd"].isna().all()
+
+
+def test_the_leaderboard_averages_sets_within_a_seed_first(paths):
+    board = tables.leaderboard_table(tables.metrics_table(paths)).set_index("group")
+    # far: seed 0 (.7 + .5) / 2, seed 1 (.5 + .5) / 2
+    assert board.loc["far", "auroc_mean"] == pytest.approx(0.55)
+    assert board.loc["far", "auroc_sd"] == pytest.approx(0.1 / 2**0.5)
+    assert board.loc["far", "n_sets"] == 2
+    assert board.loc["far", "flags"] == "degenerate"
+    text = tables.leaderboard_text(board.reset_index())
+    assert "55.00 ± 7.07" in text
+    assert "degenerate" in text
+    assert "| –" in text
+
+
+def test_published_numbers_beside_ours(paths):
+    summary = tables.summary_table(tables.metrics_table(paths))
+    published = pd.DataFrame(
+        {
+            "benchmark": "b",
+            "method": ["m", "m", "other"],
+            "ood_set": ["a", "b", "a"],
+            "metric": "auroc",
+            "protocol": "final",
+            "published": [0.8, np.nan, 0.7],
+            "confidence": ["verified", "not established", "verified"],
+            "source": "paper",
+        }
+    )
+    table = tables.published_table(summary, published)
+    assert table["ours"].tolist()[:2] == pytest.approx([0.85, 0.6])
+    assert table["difference"][0] == pytest.approx(0.05)
+    assert table["difference"][1:].isna().all()
+    assert np.isnan(table["ours"][2])
+
+
+def test_nothing_to_gather_is_an_error():
+    with pytest.raises(InputError, match="nothing has been evaluated"):
+        tables.metrics_table([])
