@@ -17,7 +17,6 @@ rule train_cmg_cvae:
         model=f"{RUN}/models/{{model}}/model.pt",
         config=f"{RUN}/models/{{model}}/config.json",
         history=f"{RUN}/models/{{model}}/history.csv",
-        curves=f"{RUN}/models/{{model}}/curves.png",
     log:
         "results/logs/train_cmg_cvae/{benchmark}/seed{seed}/{model}.log",
     benchmark:
@@ -77,7 +76,6 @@ rule fine_tune_cmg:
         detector=f"{RUN}/detectors/{{method}}/detector.pt",
         config=f"{RUN}/detectors/{{method}}/detector.json",
         history=f"{RUN}/detectors/{{method}}/history.csv",
-        curves=f"{RUN}/detectors/{{method}}/curves.png",
     log:
         "results/logs/fine_tune_cmg/{benchmark}/seed{seed}/{method}.log",
     benchmark:

@@ -8,7 +8,6 @@ rule train_classifier:
         model=f"{RUN}/models/{{model}}/model.pt",
         config=f"{RUN}/models/{{model}}/config.json",
         history=f"{RUN}/models/{{model}}/history.csv",
-        curves=f"{RUN}/models/{{model}}/curves.png",
     log:
         "results/logs/train_classifier/{benchmark}/seed{seed}/{model}.log",
     benchmark:

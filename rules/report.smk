@@ -44,6 +44,20 @@ def pseudo_ood_grids(benchmark):
     ]
 
 
+def training_curves(benchmark):
+    """Curves of every model and method that is trained."""
+    one = BENCHMARKS[benchmark]
+    methods = {name: one.methods[name] for name in methods_of(benchmark)}
+    used = {str(value) for settings in methods.values() for value in settings.values()}
+    trained = [f"models/{name}" for name in one.models if name in used]
+    trained += [f"detectors/{name}" for name in methods if "epochs" in methods[name]]
+    return [
+        f"results/{benchmark}/seed{seed}/{name}/curves.png"
+        for seed in SEEDS
+        for name in trained
+    ]
+
+
 PLOTS = [
     path
     for benchmark in BENCHMARKS
@@ -53,33 +67,32 @@ PLOTS = [
         f"results/plots/{benchmark}/heatmap.png",
         f"results/plots/{benchmark}/image_sets.png",
         *pseudo_ood_grids(benchmark),
+        *training_curves(benchmark),
     )
 ]
 
 
-def plot_inputs(benchmark, methods, oods):
-    """Score files of the given methods, for the ID set and the given OOD sets, over all seeds."""
+def plot_inputs(benchmark, seeds, methods, oods):
+    """Score files of the given methods, for the ID set and the given OOD sets."""
     one = BENCHMARKS[benchmark]
     datasets = dict.fromkeys([one.dataset, *(one.ood[name].dataset for name in oods)])
     return [
         f"results/{benchmark}/seed{seed}/scores/{method}/{dataset}.parquet"
-        for seed in SEEDS
+        for seed in seeds
         for method in methods
         for dataset in datasets
     ]
 
 
-def layout(wildcards):
-    """What plots of scores must know of a benchmark."""
-    one = of(wildcards)
-    return {
-        "seeds": SEEDS,
-        "methods": methods_of(wildcards.benchmark),
-        "id": {"dataset": one.dataset, "classes": list(one.classes)},
-        "ood": {
-            name: {"dataset": ood.dataset, "classes": ood.classes and list(ood.classes)}
-            for name, ood in one.ood.items()
-        },
+def image_parts(benchmark, oods):
+    """Which images of which dataset are ID and OOD."""
+    one = BENCHMARKS[benchmark]
+    return {"id": {"dataset": one.dataset, "classes": list(one.classes)}} | {
+        name: {
+            "dataset": one.ood[name].dataset,
+            "classes": one.ood[name].classes and list(one.ood[name].classes),
+        }
+        for name in oods
     }
 
 
@@ -123,9 +136,32 @@ rule available:
         "../workflow_scripts/tables.py"
 
 
+rule plot_curves:
+    input:
+        f"{RUN}/{{part}}/{{name}}/history.csv",
+    output:
+        report(
+            f"{RUN}/{{part}}/{{name}}/curves.png",
+            caption="captions/curves.rst",
+            category="{benchmark}",
+            subcategory="training",
+        ),
+    params:
+        code=code("plot_curves.py"),
+    wildcard_constraints:
+        part="models|detectors",
+        name="[a-z0-9_]+",
+    log:
+        "results/logs/plot_curves/{benchmark}/seed{seed}/{part}/{name}.log",
+    conda:
+        "../envs/environment.yaml"
+    script:
+        "../workflow_scripts/plot_curves.py"
+
+
 rule plot_roc:
     input:
-        lambda w: plot_inputs(w.benchmark, methods_of(w.benchmark), [w.ood]),
+        lambda w: plot_inputs(w.benchmark, SEEDS, methods_of(w.benchmark), [w.ood]),
     output:
         report(
             "results/plots/{benchmark}/roc/{ood}.png",
@@ -138,7 +174,9 @@ rule plot_roc:
     conda:
         "../envs/environment.yaml"
     params:
-        layout=layout,
+        seeds=SEEDS,
+        methods=lambda w: methods_of(w.benchmark),
+        parts=lambda w: image_parts(w.benchmark, [w.ood]),
         code=code("plot_roc.py"),
     script:
         "../workflow_scripts/plot_roc.py"
@@ -146,7 +184,7 @@ rule plot_roc:
 
 rule plot_histograms:
     input:
-        lambda w: plot_inputs(w.benchmark, [w.method], of(w).ood),
+        lambda w: plot_inputs(w.benchmark, SEEDS[:1], [w.method], of(w).ood),
     output:
         report(
             "results/plots/{benchmark}/histograms/{method}.png",
@@ -159,7 +197,8 @@ rule plot_histograms:
     conda:
         "../envs/environment.yaml"
     params:
-        layout=layout,
+        seed=SEEDS[0],
+        parts=lambda w: image_parts(w.benchmark, of(w).ood),
         code=code("plot_histograms.py"),
     script:
         "../workflow_scripts/plot_histograms.py"
@@ -179,7 +218,7 @@ rule plot_heatmap:
     conda:
         "../envs/environment.yaml"
     params:
-        layout=layout,
+        ood_sets=lambda w: list(of(w).ood),
         code=code("plot_heatmap.py"),
     script:
         "../workflow_scripts/plot_heatmap.py"
@@ -205,7 +244,7 @@ rule plot_image_sets:
     conda:
         "../envs/environment.yaml"
     params:
-        layout=layout,
+        parts=lambda w: image_parts(w.benchmark, of(w).ood),
         datasets=lambda w: SETS[w.benchmark],
         code=code("plot_image_sets.py"),
     script:

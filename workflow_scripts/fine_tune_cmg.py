@@ -34,5 +34,5 @@ with job(snakemake):
         sha256=training.state_digest(content["state"]),
         record=cmg.record(settings).as_dict(),
     )
-    save_history(snakemake, trained.history)
+    save_history(snakemake.output.history, trained.history)
     arguments["checkpoint"].unlink()

@@ -9,5 +9,5 @@ with job(snakemake):
     benchmark = snakemake.wildcards.benchmark
     summary = pd.read_csv(snakemake.input[0])
     rows = summary[(summary["benchmark"] == benchmark) & (summary["protocol"] == "final")]
-    rows = pd.concat([rows[rows["ood_set"] == name] for name in snakemake.params.layout["ood"]])
+    rows = pd.concat([rows[rows["ood_set"] == name] for name in snakemake.params.ood_sets])
     plots.heatmap(snakemake.output[0], f"{benchmark}: AUROC in percent", rows)

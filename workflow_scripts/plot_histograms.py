@@ -5,12 +5,14 @@ from plot_data import scores
 from workflow_job import job
 
 with job(snakemake):
-    layout = snakemake.params.layout
     benchmark, method = snakemake.wildcards.benchmark, snakemake.wildcards.method
-    seed = layout["seeds"][0]
+    seed = snakemake.params.seed
+    by_set = {
+        name: scores(benchmark, seed, method, part) for name, part in snakemake.params.parts.items()
+    }
     plots.histograms(
         snakemake.output[0],
         f"{method} on {benchmark}, seed {seed}",
-        scores(benchmark, seed, method, layout["id"]),
-        {name: scores(benchmark, seed, method, part) for name, part in layout["ood"].items()},
+        by_set.pop("id"),
+        by_set,
     )

@@ -7,10 +7,9 @@ from workflow_job import job
 COLUMNS = 12
 
 with job(snakemake):
-    layout = snakemake.params.layout
     paths = dict(zip(snakemake.params.datasets, snakemake.input.images, strict=True))
     rows = []
-    for name, part in [("ID", layout["id"]), *layout["ood"].items()]:
+    for name, part in snakemake.params.parts.items():
         chosen = ImageSet.load(paths[part["dataset"]]).select(part["classes"])
-        rows.append((name, chosen.images[:COLUMNS]))
+        rows.append(("ID" if name == "id" else name, chosen.images[:COLUMNS]))
     grid(snakemake.output[0], rows)

@@ -5,13 +5,13 @@ from plot_data import scores
 from workflow_job import job
 
 with job(snakemake):
-    layout = snakemake.params.layout
+    params = snakemake.params
     benchmark, ood = snakemake.wildcards.benchmark, snakemake.wildcards.ood
     by_method = {
         method: [
-            tuple(scores(benchmark, seed, method, p) for p in (layout["id"], layout["ood"][ood]))
-            for seed in layout["seeds"]
+            tuple(scores(benchmark, seed, method, params.parts[name]) for name in ("id", ood))
+            for seed in params.seeds
         ]
-        for method in layout["methods"]
+        for method in params.methods
     }
     plots.roc(snakemake.output[0], f"{benchmark} against {ood}", by_method)

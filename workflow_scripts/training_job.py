@@ -67,15 +67,12 @@ def save_config(snakemake, path: str, parameters: int, chosen: training.Machine,
     save_json(path, {"parameters": parameters, "lineage": record, **more})
 
 
-def save_history(snakemake, history: list[dict]) -> None:
-    """``history.csv`` and ``curves.png``."""
-    from ood.plots import curves
-
-    with atomic(snakemake.output.history) as temporary, open(temporary, "w", newline="") as file:
+def save_history(path: str, history: list[dict]) -> None:
+    """``history.csv``: a row per epoch."""
+    with atomic(path) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(history[0]))
         writer.writeheader()
         writer.writerows(history)
-    curves(snakemake.output.curves, history)
 
 
 def train_model(snakemake, fit) -> None:
@@ -93,5 +90,5 @@ def train_model(snakemake, fit) -> None:
         chosen,
         sha256=training.state_digest(state),
     )
-    save_history(snakemake, trained.history)
+    save_history(snakemake.output.history, trained.history)
     arguments["checkpoint"].unlink()

@@ -66,7 +66,7 @@ def test_a_run_stopped_in_the_middle_of_an_epoch_ends_as_if_it_had_not(tmp_path)
     assert [row["loss"] for row in history.history] == [
         row["loss"] for row in resumed_history.history
     ]
-    assert list(history.snapshots) == list(resumed_history.snapshots) == [3, 6, 9, 12, 15, 18]
+    assert list(history.snapshots) == list(resumed_history.snapshots) == [3, 6, 9, 12, 15, 18, 20]
     for step, state in history.snapshots.items():
         assert same(state, resumed_history.snapshots[step])
 

@@ -26,15 +26,14 @@ def _save(figure, path: str | Path) -> None:
     plt.close(figure)
 
 
-def curves(path: str | Path, history: list[dict]) -> None:
+def curves(path: str | Path, history: pd.DataFrame) -> None:
     """One panel per recorded term over epochs."""
-    names = [n for n in history[0] if n not in ("epoch", "step", "images_per_second", "seconds")]
+    names = history.columns.drop(["epoch", "step", "images_per_second", "seconds"])
     figure, axes = plt.subplots(
         1, len(names), figsize=(3.6 * len(names), 3), squeeze=False, layout="constrained"
     )
-    epochs = [row["epoch"] for row in history]
     for axis, name in zip(axes[0], names, strict=True):
-        axis.plot(epochs, [row[name] for row in history], marker="o", ms=3, color=ID_COLOUR)
+        axis.plot(history["epoch"], history[name], marker="o", ms=3, color=ID_COLOUR)
         axis.set(xlabel="epoch", title=name.replace("_", " "))
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)

@@ -93,8 +93,9 @@ class Schedule:
 
 def save_model(path: str | Path, content: dict) -> None:
     """``torch.save``, whole or not at all; tensors are moved to the CPU by the caller."""
-    with atomic(path) as temporary:
-        torch.save(content, temporary)
+    with atomic(path) as temporary, open(temporary, "wb") as file:
+        # a file object: given a path, torch.save writes its random name into the archive
+        torch.save(content, file)
 
 
 def load_model(path: str | Path) -> dict:
@@ -181,7 +182,7 @@ def train(
     :param identity: digest of settings, data and code; another checkpoint is not resumed
     :param trained: the part of ``network`` that is optimised, checkpointed and snapshot; all of it
         by default
-    :param snapshot_every: keep ``trained``'s state every so many steps
+    :param snapshot_every: keep ``trained``'s state every so many steps, and at the end
     :raises InputError: if the loss is not finite
     """
     trained = trained or network
@@ -216,7 +217,8 @@ def train(
                 sums[name] = sums.get(name, 0) + value.detach().double() * len(chosen)
             images += len(chosen)
             step = (epoch - 1) * len(starts) + number
-            if snapshot_every and (step % snapshot_every == 0):
+            last = epoch == schedule.epochs and number == len(starts)
+            if snapshot_every and (step % snapshot_every == 0 or last):
                 snapshots[step] = cpu_state(trained)
         means = {name: float(value) / images for name, value in sums.items()}
         if not all(math.isfinite(value) for value in means.values()):
