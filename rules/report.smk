@@ -52,9 +52,7 @@ def training_curves(benchmark):
     trained = [f"models/{name}" for name in one.models if name in used]
     trained += [f"detectors/{name}" for name in methods if "epochs" in methods[name]]
     return [
-        f"results/{benchmark}/seed{seed}/{name}/curves.png"
-        for seed in SEEDS
-        for name in trained
+        f"results/{benchmark}/seed{seed}/{name}/curves.png" for seed in SEEDS for name in trained
     ]
 
 
@@ -146,15 +144,15 @@ rule plot_curves:
             category="{benchmark}",
             subcategory="training",
         ),
-    params:
-        code=code("plot_curves.py"),
+    log:
+        "results/logs/plot_curves/{benchmark}/seed{seed}/{part}/{name}.log",
     wildcard_constraints:
         part="models|detectors",
         name="[a-z0-9_]+",
-    log:
-        "results/logs/plot_curves/{benchmark}/seed{seed}/{part}/{name}.log",
     conda:
         "../envs/environment.yaml"
+    params:
+        code=code("plot_curves.py"),
     script:
         "../workflow_scripts/plot_curves.py"
 

@@ -1,6 +1,6 @@
 """Rule plot_histograms: one method's scores, ID against each OOD set, first seed."""
 
-from ood import plots
+from ood import metrics, plots
 from plot_data import scores
 from workflow_job import job
 
@@ -10,9 +10,10 @@ with job(snakemake):
     by_set = {
         name: scores(benchmark, seed, method, part) for name, part in snakemake.params.parts.items()
     }
+    known = by_set.pop("id")
     plots.histograms(
         snakemake.output[0],
         f"{method} on {benchmark}, seed {seed}",
-        by_set.pop("id"),
-        by_set,
+        known,
+        {name: (s, metrics.evaluate(known, s)["auroc"]) for name, s in by_set.items()},
     )

@@ -1,17 +1,15 @@
 """Rule plot_roc: every method's ROC curve on one OOD set."""
 
-from ood import plots
+from ood import metrics, plots
 from plot_data import scores
 from workflow_job import job
 
 with job(snakemake):
     params = snakemake.params
     benchmark, ood = snakemake.wildcards.benchmark, snakemake.wildcards.ood
-    by_method = {
-        method: [
-            tuple(scores(benchmark, seed, method, params.parts[name]) for name in ("id", ood))
-            for seed in params.seeds
-        ]
-        for method in params.methods
-    }
-    plots.roc(snakemake.output[0], f"{benchmark} against {ood}", by_method)
+    runs = {method: [] for method in params.methods}
+    for method, lines in runs.items():
+        for seed in params.seeds:
+            pair = [scores(benchmark, seed, method, params.parts[name]) for name in ("id", ood)]
+            lines.append((*metrics.roc_curve(*pair), metrics.evaluate(*pair)["auroc"]))
+    plots.roc(snakemake.output[0], f"{benchmark} against {ood}", runs)

@@ -130,7 +130,7 @@ def test_a_dead_address_tells_where_to_put_the_file(fresh):
     assert "Connection refused" in failed
     assert str(place) in failed
 
-    place.parent.mkdir(exist_ok=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
     for name, content in parts.items():
         (place.parent / name).write_bytes(gzip.compress(content)[:-10])
     truncated = fresh.run(target, check=False)

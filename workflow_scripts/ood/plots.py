@@ -9,7 +9,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from ood import metrics
 from ood.files import atomic
 
 # Okabe and Ito's palette without yellow, which vanishes on white; dashes tell repeats apart
@@ -65,35 +64,32 @@ def grid(path: str | Path, rows: list[tuple[str, np.ndarray]]) -> None:
 def roc(
     path: str | Path,
     title: str,
-    scores: dict[str, list[tuple[np.ndarray, np.ndarray]]],
+    runs: dict[str, list[tuple[np.ndarray, np.ndarray, float]]],
 ) -> None:
-    """ROC curves, a line per seed.
+    """ROC curves, a line per seed; the legend has the best mean AUROC on top.
 
-    :param scores: by method, the (ID, OOD) scores of each seed
+    :param runs: by method, for each seed the false and true positive rates and the AUROC
     """
-    ranked = sorted(
-        scores.items(),
-        key=lambda item: -np.mean([metrics.evaluate(*pair)["auroc"] for pair in item[1]]),
-    )
     styles = {
         name: (COLOURS[index % len(COLOURS)], DASHES[index // len(COLOURS) % len(DASHES)])
-        for index, name in enumerate(scores)
+        for index, name in enumerate(runs)
     }
+    means = {name: np.mean([auroc for _, _, auroc in seeds]) for name, seeds in runs.items()}
     figure, axis = plt.subplots(figsize=(7.6, 5), layout="constrained")
     axis.plot([0, 1], [0, 1], color="0.8", lw=1)
-    for name, pairs in ranked:
+    for name in sorted(runs, key=means.get, reverse=True):
         colour, dash = styles[name]
-        areas = [metrics.evaluate(*pair)["auroc"] for pair in pairs]
-        label = f"{name}  {np.mean(areas):.3f}"
-        if len(areas) > 1:
-            label += f" ± {np.std(areas, ddof=1):.3f}"
-        for number, pair in enumerate(pairs):
+        label = f"{name}  {means[name]:.3f}"
+        if len(runs[name]) > 1:
+            label += f" ± {np.std([auroc for _, _, auroc in runs[name]], ddof=1):.3f}"
+        for number, (false, true, _) in enumerate(runs[name]):
             axis.plot(
-                *metrics.roc_curve(*pair),
+                false,
+                true,
                 color=colour,
                 linestyle=dash,
                 lw=1.8,
-                alpha=1 if len(pairs) == 1 else 0.7,
+                alpha=1 if len(runs[name]) == 1 else 0.7,
                 label=None if number else label,
             )
     axis.set(
@@ -108,9 +104,16 @@ def roc(
 
 
 def histograms(
-    path: str | Path, title: str, known: np.ndarray, unknown: dict[str, np.ndarray]
+    path: str | Path,
+    title: str,
+    known: np.ndarray,
+    unknown: dict[str, tuple[np.ndarray, float]],
 ) -> None:
-    """A panel per OOD set: the density of its scores over that of the ID test set."""
+    """A panel per OOD set: the share of its images at each score, over that of the ID test set.
+
+    :param known: scores of the ID images
+    :param unknown: by OOD set, scores and AUROC
+    """
     columns = min(3, len(unknown))
     lines = -(-len(unknown) // columns)
     figure, axes = plt.subplots(
@@ -118,7 +121,7 @@ def histograms(
     )
     for axis in axes.flat[len(unknown) :]:
         axis.axis("off")
-    for axis, (name, scores) in zip(axes.flat, unknown.items(), strict=False):
+    for axis, (name, (scores, auroc)) in zip(axes.flat, unknown.items(), strict=False):
         # each set's own bulk: the larger set alone would push the smaller one to the border
         finite = [values[np.isfinite(values)] for values in (known, scores)]
         ends = [np.quantile(values, [0.005, 0.995]) for values in finite if len(values)]
@@ -140,7 +143,6 @@ def histograms(
                 label=label,
                 histtype="stepfilled",
             )
-        auroc = metrics.evaluate(known, scores)["auroc"]
         axis.set(title=f"{name}  (AUROC {auroc:.3f})", xlabel="score", ylabel="share of images")
         axis.legend(frameon=False)
     figure.suptitle(title)
