@@ -1,19 +1,15 @@
 """Baselines: statistics of the ID training set, if any; no training."""
 
 
-def baseline_inputs(wildcards):
-    settings = method_settings(wildcards)
-    edges = {}
-    if "classifier" in settings:
-        edges |= model("classifier")(wildcards, settings)
-    if settings["score"] in ("mahalanobis", "knn"):
-        edges |= training_images(wildcards)
-    return edges
-
-
 rule fit_baseline:
     input:
-        unpack(baseline_inputs),
+        unpack(
+            lambda w: (
+                models_and_images(w)
+                if method_settings(w)["score"] in ("mahalanobis", "knn")
+                else method_models(w)
+            )
+        ),
     output:
         detector=f"{RUN}/detectors/{{method}}/detector.pt",
         config=f"{RUN}/detectors/{{method}}/detector.json",

@@ -1,15 +1,6 @@
 """CMG: stage 1 (CVAE), pseudo-OOD images to look at, stage 2 (fine-tuning)."""
 
 
-def cmg_inputs(wildcards):
-    settings = method_settings(wildcards)
-    return (
-        training_images(wildcards)
-        | model("classifier")(wildcards, settings)
-        | model("cvae")(wildcards, settings)
-    )
-
-
 rule train_cmg_cvae:
     input:
         unpack(training_images),
@@ -39,7 +30,7 @@ rule train_cmg_cvae:
 
 rule generate_cmg:
     input:
-        unpack(lambda w: model("cvae")(w, method_settings(w))),
+        unpack(method_models),
     output:
         samples=f"{RUN}/pseudo_ood/{{method}}/samples.npz",
         grid=report(
@@ -66,7 +57,7 @@ rule generate_cmg:
 # the heads that the oracle protocol chooses from are kept only when it is asked for
 rule fine_tune_cmg:
     input:
-        unpack(cmg_inputs),
+        unpack(models_and_images),
     output:
         **(
             {"snapshots": f"{RUN}/detectors/{{method}}/snapshots.pt"}

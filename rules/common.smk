@@ -5,6 +5,7 @@ import functools
 import hashlib
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -25,7 +26,7 @@ except InputError as error:
 SEEDS = config["seeds"]
 PROTOCOLS = config["protocols"]
 RUN = "results/{benchmark}/seed{seed}"
-GPU = 0 if config["device"] == "cpu" or not os.path.exists("/dev/nvidiactl") else 1
+GPU = 0 if config["device"] == "cpu" or not shutil.which("nvidia-smi") else 1
 
 
 def names_of(kind, value, section):
@@ -85,18 +86,23 @@ def training_images(wildcards):
     return images(wildcards.benchmark, of(wildcards).dataset, "train")
 
 
-def model(name):
-    """Input edges of a trained model, called `<name>` and `<name>_config`."""
+def method_settings(wildcards):
+    return of(wildcards).methods[wildcards.method]
 
-    def edges(wildcards, settings):
-        folder = f"{RUN}/models/{settings[name]}".format(**wildcards)
-        return {name: ancient(f"{folder}/model.pt"), f"{name}_config": f"{folder}/config.json"}
 
+def method_models(wildcards):
+    """Input edges of the models that a method's settings name: `<key>` and `<key>_config`."""
+    folder = f"{RUN}/models".format(**wildcards)
+    edges = {}
+    for key, name in LOADER.models_of(method_settings(wildcards)).items():
+        edges[key] = ancient(f"{folder}/{name}/model.pt")
+        edges[f"{key}_config"] = f"{folder}/{name}/config.json"
     return edges
 
 
-def method_settings(wildcards):
-    return of(wildcards).methods[wildcards.method]
+def models_and_images(wildcards):
+    """Input edges of a method that is trained on models and on the ID training images."""
+    return method_models(wildcards) | training_images(wildcards)
 
 
 def model_settings(wildcards):
@@ -135,5 +141,141 @@ def code(*files):
     sources = sorted(set().union(*(local_sources(SCRIPTS / file) for file in files)))
     total = hashlib.sha256()
     for source in sources:
-        total.update(str(source.relative_to(SCRIPTS)).encode() + b"\0" + source.read_bytes())
+        total.update(str(source.relative_to(SCRIPTS)).encode())
+        total.update(source.read_bytes())
     return total.hexdigest()[:16]
+
+
+def pipeline_source(wildcards):
+    return f"ood/methods/{method_settings(wildcards)['pipeline']}.py"
+
+
+def with_snapshots():
+    """Methods that keep snapshots, which the oracle protocol chooses from."""
+    return sorted(
+        {
+            name
+            for benchmark in BENCHMARKS.values()
+            for name, settings in benchmark.methods.items()
+            if "snapshot_every" in settings
+        }
+    )
+
+
+def scored_images(wildcards):
+    return images(wildcards.benchmark, wildcards.dataset, "test")
+
+
+def score_files(suffix):
+    def files(wildcards):
+        benchmark = of(wildcards)
+        folder = f"{RUN}/scores/{wildcards.method}".format(**wildcards)
+        return {
+            "id": f"{folder}/{benchmark.dataset}{suffix}.parquet",
+            "ood": f"{folder}/{benchmark.ood[wildcards.ood].dataset}{suffix}.parquet",
+            "config": f"{RUN}/detectors/{wildcards.method}/detector.json".format(**wildcards),
+        }
+
+    return files
+
+
+def pair(wildcards):
+    """What `evaluate` must know of a pair."""
+    benchmark = of(wildcards)
+    ood_set = benchmark.ood[wildcards.ood]
+    return {
+        "group": ood_set.group,
+        "id_dataset": benchmark.dataset,
+        "id_classes": list(benchmark.classes),
+        "id_stand_in_for": benchmark.stand_in_for,
+        "ood_dataset": ood_set.dataset,
+        "ood_classes": None if ood_set.classes is None else list(ood_set.classes),
+        "ood_stand_in_for": ood_set.stand_in_for,
+        "scale": config["scale"],
+    }
+
+
+# relative, so that the finished workflow can be moved
+PUBLISHED = os.path.relpath(ROOT / "benchmarks" / "published.csv")
+PAIRS = [
+    (benchmark, seed, method, ood)
+    for benchmark in BENCHMARKS
+    for seed in SEEDS
+    for method in methods_of(benchmark)
+    for ood in BENCHMARKS[benchmark].ood
+]
+METRICS = [
+    f"results/{b}/seed{s}/metrics/{m}/{o}{suffix}.json"
+    for b, s, m, o in PAIRS
+    for protocol, suffix in (("final", ""), ("oracle", ".oracle"))
+    if protocol in PROTOCOLS and (protocol == "final" or m in with_snapshots())
+]
+NAMES = ["metrics.csv", "summary.csv", "leaderboard.csv", "leaderboard.md"]
+NAMES += ["published.csv", "costs.csv"]
+TABLES = [f"results/tables/{name}" for name in NAMES]
+SETS = {
+    benchmark: sorted({one.dataset, *(ood.dataset for ood in one.ood.values())})
+    for benchmark, one in BENCHMARKS.items()
+}
+
+
+def plots(benchmark, kind, names):
+    return [f"results/plots/{benchmark}/{kind}/{name}.png" for name in names]
+
+
+def pseudo_ood_grids(benchmark):
+    return [
+        f"results/{benchmark}/seed{SEEDS[0]}/pseudo_ood/{method}/grid.png"
+        for method in methods_of(benchmark)
+        if "sigma" in BENCHMARKS[benchmark].methods[method]
+    ]
+
+
+def training_curves(benchmark):
+    """Curves of every model and method that is trained."""
+    one = BENCHMARKS[benchmark]
+    methods = {name: one.methods[name] for name in methods_of(benchmark)}
+    used = {m for settings in methods.values() for m in LOADER.models_of(settings).values()}
+    trained = [f"models/{name}" for name in one.models if name in used]
+    trained += [f"detectors/{name}" for name in methods if "epochs" in methods[name]]
+    return [
+        f"results/{benchmark}/seed{seed}/{name}/curves.png" for seed in SEEDS for name in trained
+    ]
+
+
+PLOTS = [
+    path
+    for benchmark in BENCHMARKS
+    for path in (
+        *plots(benchmark, "roc", BENCHMARKS[benchmark].ood),
+        *plots(benchmark, "histograms", methods_of(benchmark)),
+        f"results/plots/{benchmark}/heatmap.png",
+        f"results/plots/{benchmark}/image_sets.png",
+        *pseudo_ood_grids(benchmark),
+        *training_curves(benchmark),
+    )
+]
+
+
+def plot_inputs(benchmark, seeds, methods, oods):
+    """Score files of the given methods, for the ID set and the given OOD sets."""
+    one = BENCHMARKS[benchmark]
+    datasets = dict.fromkeys([one.dataset, *(one.ood[name].dataset for name in oods)])
+    return [
+        f"results/{benchmark}/seed{seed}/scores/{method}/{dataset}.parquet"
+        for seed in seeds
+        for method in methods
+        for dataset in datasets
+    ]
+
+
+def image_parts(benchmark, oods):
+    """Which images of which dataset are ID and OOD."""
+    one = BENCHMARKS[benchmark]
+    return {"id": {"dataset": one.dataset, "classes": list(one.classes)}} | {
+        name: {
+            "dataset": one.ood[name].dataset,
+            "classes": one.ood[name].classes and list(one.ood[name].classes),
+        }
+        for name in oods
+    }

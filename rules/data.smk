@@ -1,11 +1,6 @@
 """From published bytes to image sets in a benchmark's shape."""
 
 
-def raw_files(wildcards):
-    files, _ = REGISTRY[wildcards.dataset].splits[wildcards.split]
-    return [f"data/raw/{wildcards.dataset}/{file}" for file in files]
-
-
 rule download:
     output:
         "data/raw/{dataset}/{file}",
@@ -21,7 +16,9 @@ rule download:
 
 rule prepare:
     input:
-        raw_files,
+        lambda w: [
+            f"data/raw/{w.dataset}/{file}" for file in REGISTRY[w.dataset].splits[w.split][0]
+        ],
     output:
         images="data/prepared/{shape}/{dataset}/{split}.npz",
         manifest="data/prepared/{shape}/{dataset}/{split}.json",

@@ -1,26 +1,6 @@
 """Scores of every method on every image set, and metrics of every pair. No method is named here."""
 
 
-def pipeline_source(wildcards):
-    return f"ood/methods/{method_settings(wildcards)['pipeline']}.py"
-
-
-def with_snapshots():
-    """Methods that keep snapshots, which the oracle protocol chooses from."""
-    return sorted(
-        {
-            name
-            for benchmark in BENCHMARKS.values()
-            for name, settings in benchmark.methods.items()
-            if "snapshot_every" in settings
-        }
-    )
-
-
-def scored_images(wildcards):
-    return images(wildcards.benchmark, wildcards.dataset, "test")
-
-
 rule score:
     input:
         unpack(scored_images),
@@ -68,35 +48,6 @@ rule score_snapshots:
         code=lambda w: code("score.py", pipeline_source(w)),
     script:
         "../workflow_scripts/score.py"
-
-
-def score_files(suffix):
-    def files(wildcards):
-        benchmark = of(wildcards)
-        folder = f"{RUN}/scores/{wildcards.method}".format(**wildcards)
-        return {
-            "id": f"{folder}/{benchmark.dataset}{suffix}.parquet",
-            "ood": f"{folder}/{benchmark.ood[wildcards.ood].dataset}{suffix}.parquet",
-            "config": f"{RUN}/detectors/{wildcards.method}/detector.json".format(**wildcards),
-        }
-
-    return files
-
-
-def pair(wildcards):
-    """What `evaluate` must know of a pair."""
-    benchmark = of(wildcards)
-    ood_set = benchmark.ood[wildcards.ood]
-    return {
-        "group": ood_set.group,
-        "id_dataset": benchmark.dataset,
-        "id_classes": list(benchmark.classes),
-        "id_stand_in_for": benchmark.stand_in_for,
-        "ood_dataset": ood_set.dataset,
-        "ood_classes": None if ood_set.classes is None else list(ood_set.classes),
-        "ood_stand_in_for": ood_set.stand_in_for,
-        "scale": config["scale"],
-    }
 
 
 rule evaluate:

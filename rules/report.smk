@@ -1,98 +1,5 @@
 """Tables over all pairs and plots per benchmark."""
 
-# relative, so that the finished workflow can be moved
-PUBLISHED = os.path.relpath(ROOT / "benchmarks" / "published.csv")
-PAIRS = [
-    (benchmark, seed, method, ood)
-    for benchmark in BENCHMARKS
-    for seed in SEEDS
-    for method in methods_of(benchmark)
-    for ood in BENCHMARKS[benchmark].ood
-]
-METRICS = [
-    f"results/{b}/seed{s}/metrics/{m}/{o}{suffix}.json"
-    for b, s, m, o in PAIRS
-    for protocol, suffix in (("final", ""), ("oracle", ".oracle"))
-    if protocol in PROTOCOLS and (protocol == "final" or m in with_snapshots())
-]
-TABLES = [
-    f"results/tables/{name}"
-    for name in (
-        "metrics.csv",
-        "summary.csv",
-        "leaderboard.csv",
-        "leaderboard.md",
-        "published.csv",
-        "costs.csv",
-    )
-]
-SETS = {
-    benchmark: sorted({one.dataset, *(ood.dataset for ood in one.ood.values())})
-    for benchmark, one in BENCHMARKS.items()
-}
-
-
-def plots(benchmark, kind, names):
-    return [f"results/plots/{benchmark}/{kind}/{name}.png" for name in names]
-
-
-def pseudo_ood_grids(benchmark):
-    return [
-        f"results/{benchmark}/seed{SEEDS[0]}/pseudo_ood/{method}/grid.png"
-        for method in methods_of(benchmark)
-        if "sigma" in BENCHMARKS[benchmark].methods[method]
-    ]
-
-
-def training_curves(benchmark):
-    """Curves of every model and method that is trained."""
-    one = BENCHMARKS[benchmark]
-    methods = {name: one.methods[name] for name in methods_of(benchmark)}
-    used = {str(value) for settings in methods.values() for value in settings.values()}
-    trained = [f"models/{name}" for name in one.models if name in used]
-    trained += [f"detectors/{name}" for name in methods if "epochs" in methods[name]]
-    return [
-        f"results/{benchmark}/seed{seed}/{name}/curves.png" for seed in SEEDS for name in trained
-    ]
-
-
-PLOTS = [
-    path
-    for benchmark in BENCHMARKS
-    for path in (
-        *plots(benchmark, "roc", BENCHMARKS[benchmark].ood),
-        *plots(benchmark, "histograms", methods_of(benchmark)),
-        f"results/plots/{benchmark}/heatmap.png",
-        f"results/plots/{benchmark}/image_sets.png",
-        *pseudo_ood_grids(benchmark),
-        *training_curves(benchmark),
-    )
-]
-
-
-def plot_inputs(benchmark, seeds, methods, oods):
-    """Score files of the given methods, for the ID set and the given OOD sets."""
-    one = BENCHMARKS[benchmark]
-    datasets = dict.fromkeys([one.dataset, *(one.ood[name].dataset for name in oods)])
-    return [
-        f"results/{benchmark}/seed{seed}/scores/{method}/{dataset}.parquet"
-        for seed in seeds
-        for method in methods
-        for dataset in datasets
-    ]
-
-
-def image_parts(benchmark, oods):
-    """Which images of which dataset are ID and OOD."""
-    one = BENCHMARKS[benchmark]
-    return {"id": {"dataset": one.dataset, "classes": list(one.classes)}} | {
-        name: {
-            "dataset": one.ood[name].dataset,
-            "classes": one.ood[name].classes and list(one.ood[name].classes),
-        }
-        for name in oods
-    }
-
 
 rule tables:
     input:
@@ -121,7 +28,7 @@ rule available:
     input:
         published=PUBLISHED,
     output:
-        [path.replace("/tables/", "/available/") for path in TABLES],
+        [f"results/available/{name}" for name in NAMES],
     log:
         "results/logs/available.log",
     conda:

@@ -281,9 +281,10 @@ class Loader:
                     )
                 schema = schemas[settings[kind]]
                 check_schema(settings, schema, source, where)
-                for key, of_key in schema["properties"].items():
-                    if "model_type" in of_key and key in settings:
-                        self._model(settings[key], of_key["model_type"], models, source, where, key)
+                if section == "methods":
+                    for key, model in self.models_of(settings).items():
+                        model_type = schema["properties"][key]["model_type"]
+                        self._model(model, model_type, models, source, where, key)
         return models, methods
 
     def _model(
@@ -295,6 +296,15 @@ class Loader:
                 f"{source}: {where}.{key}: unknown model {name!r} of type {kind}"
                 f"{nearest(name, fitting)}"
             )
+
+    def models_of(self, settings: dict) -> dict[str, str]:
+        """The models that a method's settings name, by key."""
+        properties = self.schemas["methods"][settings["pipeline"]]["properties"]
+        return {
+            key: settings[key]
+            for key, schema in properties.items()
+            if "model_type" in schema and key in settings
+        }
 
 
 def _overlap(one: OODSet, other: OODSet) -> bool:
