@@ -1,6 +1,7 @@
 """The one training loop: data on the device, checkpoints, resume, progress, divergence guard."""
 
 import hashlib
+import io
 import json
 import logging
 import math
@@ -93,9 +94,12 @@ class Schedule:
 
 def save_model(path: str | Path, content: dict) -> None:
     """``torch.save``, whole or not at all; tensors are moved to the CPU by the caller."""
-    with atomic(path) as temporary, open(temporary, "wb") as file:
-        # a file object: given a path, torch.save writes its random name into the archive
-        torch.save(content, file)
+    # through memory: torch.save would write the temporary file's random name into the archive, and
+    # turn a full disk into an internal error
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    with atomic(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def load_model(path: str | Path) -> dict:
