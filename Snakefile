@@ -22,4 +22,5 @@ rule all:
     default_target: True
     input:
         TABLES,
+        "results/tables/comparisons.csv",
         PLOTS,

@@ -219,6 +219,14 @@ SETS = {
 }
 
 
+# benchmarks whose methods can be compared with the reference method
+COMPARED = [
+    benchmark
+    for benchmark in BENCHMARKS
+    if config["reference"] in (methods := methods_of(benchmark)) and len(methods) > 1
+]
+
+
 def plots(benchmark, kind, names):
     return [f"results/plots/{benchmark}/{kind}/{name}.png" for name in names]
 

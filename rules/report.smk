@@ -23,6 +23,43 @@ rule tables:
         "../workflow_scripts/tables.py"
 
 
+rule compare:
+    input:
+        [
+            path
+            for benchmark in COMPARED
+            for path in plot_inputs(
+                benchmark, SEEDS, methods_of(benchmark), BENCHMARKS[benchmark].ood
+            )
+        ],
+    output:
+        report(
+            "results/tables/comparisons.csv",
+            caption="captions/comparisons.rst",
+            category="tables",
+        ),
+    log:
+        "results/logs/compare.log",
+    conda:
+        "../envs/environment.yaml"
+    params:
+        reference=config["reference"],
+        seeds=SEEDS,
+        benchmarks={
+            benchmark: {
+                "methods": methods_of(benchmark),
+                "parts": {
+                    ood: list(image_parts(benchmark, [ood]).values())
+                    for ood in BENCHMARKS[benchmark].ood
+                },
+            }
+            for benchmark in COMPARED
+        },
+        code=code("compare.py"),
+    script:
+        "../workflow_scripts/compare.py"
+
+
 # a target of its own: the tables of whatever exists, for a run in which some jobs failed
 rule available:
     input:

@@ -1,7 +1,7 @@
 """Rule plot_histograms: one method's scores, ID against each OOD set, first seed."""
 
 from ood import metrics, plots
-from plot_data import scores
+from score_files import scores
 from workflow_job import job
 
 with job(snakemake):

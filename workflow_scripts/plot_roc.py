@@ -1,7 +1,7 @@
 """Rule plot_roc: every method's ROC curve on one OOD set."""
 
 from ood import metrics, plots
-from plot_data import scores
+from score_files import scores
 from workflow_job import job
 
 with job(snakemake):

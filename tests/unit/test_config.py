@@ -102,6 +102,7 @@ def test_only_whole_triples_are_scales():
         ({"seeds": ["a"]}, r"config\.yaml: seeds\.0: 'a' is not of type 'integer'"),
         ({"benchmarks": ["digit"]}, r"unknown benchmark 'digit'; did you mean 'digits'\?"),
         ({"methods": ["cmg_enrgy"]}, r"unknown method 'cmg_enrgy'; did you mean 'cmg_energy'\?"),
+        ({"reference": "mps"}, r"reference: unknown method 'mps'; did you mean 'msp'\?"),
         ({"methods": "msp"}, r"config\.yaml: methods: 'msp'"),
         ({"exclude": ["spere"]}, r"exclude: unknown dataset 'spere'; did you mean 'sphere'\?"),
         ({"stand_ins": {"mnist": "emnits"}}, r"stand_ins: unknown dataset 'emnits'"),

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pandas as pd
 
-PLOTS_OF_ALL = Counter(tables=1, plot_heatmap=1)
+PLOTS_OF_ALL = Counter(tables=1, compare=1, plot_heatmap=1)
 
 
 def metrics(project):
@@ -23,6 +23,13 @@ def test_the_first_run_fills_every_table(finished):
     assert set(costs["step"]) == {"models", "detectors", "scores"}
     assert (costs["seconds"] > 0).all()
     assert costs.loc[costs["name"] == "classifier", "images_per_second"].item() > 0
+    comparisons = pd.read_csv(finished.path("results/tables/comparisons.csv"))
+    assert len(comparisons) == 2 * 2
+    auroc = table.set_index(["method", "ood_set"])["auroc"]
+    for row in comparisons.itertuples():
+        difference = auroc[row.method, row.ood_set] - auroc["msp", row.ood_set]
+        assert abs(row.auroc_difference - difference) < 1e-12
+        assert row.auroc_difference_low <= difference <= row.auroc_difference_high
     assert "Nothing to be done" in finished.run()
 
 
@@ -127,7 +134,9 @@ def test_an_edited_metric_reruns_evaluation_and_no_training(finished):
     source.write_text(source.read_text() + "\nUNUSED = 1\n")
     planned = finished.planned()
     assert planned["evaluate"] == 6
-    assert set(planned) <= {"evaluate", "tables"} | {name for name in planned if "plot" in name}
+    assert set(planned) <= {"evaluate", "tables", "compare"} | {
+        name for name in planned if "plot" in name
+    }
 
 
 def test_the_oracle_protocol_adds_rows_and_keeps_the_final_ones(finished):

@@ -165,13 +165,16 @@ class Loader:
                     f"{self.source}: benchmarks: unknown benchmark {name!r}{nearest(name, known)}"
                 )
             found[name] = self.benchmark(name)
+        methods = {method for benchmark in found.values() for method in benchmark.methods}
         chosen = self.config["methods"]
-        if chosen != "all":
-            methods = {method for benchmark in found.values() for method in benchmark.methods}
-            for name in chosen:
+        for key, names in (
+            ("methods", [] if chosen == "all" else chosen),
+            ("reference", [self.config["reference"]]),
+        ):
+            for name in names:
                 if name not in methods:
                     raise InputError(
-                        f"{self.source}: methods: unknown method {name!r}{nearest(name, methods)}"
+                        f"{self.source}: {key}: unknown method {name!r}{nearest(name, methods)}"
                     )
         return found
 

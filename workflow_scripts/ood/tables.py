@@ -30,6 +30,14 @@ COUNTS = ["n_id", "n_ood", "infinite", "parameters", "snapshot_step"]
 METRICS_COLUMNS = ["seed", *KEYS, *COUNTS, *MEASURES, *INTERVALS, "flags"]
 
 
+CONVENTION = (
+    "AUROC: chance that an OOD image scores higher than an ID image. FPR95: share of OOD images "
+    "accepted\nat the threshold that accepts 95 % of the ID test images. Averages over a group's "
+    "OOD sets; ± is the\nsample standard deviation over seeds. Intervals and the single sets: "
+    "metrics.csv."
+)
+
+
 def save_csv(table: pd.DataFrame, path: str | Path) -> None:
     """Write a table, whole or not at all."""
     with atomic(path) as temporary:
@@ -63,6 +71,7 @@ def summary_table(metrics: pd.DataFrame) -> pd.DataFrame:
     """Mean and sample standard deviation (ddof 1; empty for one seed) over seeds, with n."""
     grouped = metrics.groupby(KEYS, sort=True, dropna=False)
     columns = {"n_seeds": grouped.size(), "flags": grouped["flags"].agg(_flags)}
+    columns |= {name: grouped[name].first() for name in ("n_id", "n_ood")}
     for name in MEASURES:
         columns[f"{name}_mean"] = grouped[name].mean()
         columns[f"{name}_sd"] = grouped[name].std(ddof=1)
@@ -189,7 +198,7 @@ def leaderboard_text(leaderboard: pd.DataFrame) -> str:
             f"## {benchmark} ({scale} scale, {seeds} seed{'s' if seeds > 1 else ''}; percent)\n\n"
             + markdown([*header, "flags"], lines)
         )
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, CONVENTION]) + "\n"
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:

@@ -1,4 +1,4 @@
-"""What the plot scripts share: scores of the ID classes and of each OOD set."""
+"""What plots and comparisons share: scores of the ID classes and of each OOD set."""
 
 import numpy as np
 import pyarrow.compute as pc
