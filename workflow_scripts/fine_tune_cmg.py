@@ -6,9 +6,9 @@ from ood.methods import cmg
 from training_job import (
     id_images,
     machine,
-    run_arguments,
     save_config,
     save_history,
+    training_run,
 )
 from workflow_job import job
 
@@ -18,10 +18,9 @@ with job(snakemake):
     cvae = cmg.load_cvae(snakemake.input.cvae)
     keep = "snapshots" in snakemake.output.keys()
     with machine(snakemake) as chosen:
-        arguments = run_arguments(snakemake, chosen, snakemake.wildcards.method)
-        trained = cmg.fine_tune(
-            settings, classifier, cvae, id_images(snakemake), **arguments, snapshots=keep
-        )
+        run = training_run(snakemake, chosen, snakemake.wildcards.method)
+        images = id_images(snakemake)
+        trained = cmg.fine_tune(settings, classifier, cvae, images, run, snapshots=keep)
     content = cmg.detector_content(settings, classifier_settings, classifier)
     training.save_model(snakemake.output.detector, content)
     if keep:
@@ -35,4 +34,4 @@ with job(snakemake):
         record=cmg.record(settings).as_dict(),
     )
     save_history(snakemake.output.history, trained.history)
-    arguments["checkpoint"].unlink()
+    run.checkpoint.unlink()

@@ -28,21 +28,17 @@ def machine(snakemake):
         yield chosen
 
 
-def run_arguments(snakemake, chosen: training.Machine, name: str) -> dict:
-    """Seed, name, device, checkpoint and identity of a training run."""
+def training_run(snakemake, chosen: training.Machine, name: str) -> training.Run:
+    """The run of the model or method ``name``: its seed, checkpoint and identity."""
+    seed = snakemake.wildcards.seed
     identity = digest(
         dict(snakemake.params.items()),
         {path: one["sha256"] for path, one in manifests(snakemake).items()},
-        [snakemake.wildcards.seed, name, chosen.device.type, snakemake.threads],
+        [seed, name, chosen.device.type, snakemake.threads],
         torch.__version__,
     )
-    return {
-        "seed": int(snakemake.wildcards.seed),
-        "name": name,
-        "machine": chosen,
-        "checkpoint": Path(snakemake.output[0]).parent / "checkpoint.pt",
-        "identity": identity,
-    }
+    checkpoint = Path(snakemake.output[0]).parent / "checkpoint.pt"
+    return training.Run(training.derive_seed(seed, name), chosen, checkpoint, identity)
 
 
 def id_images(snakemake) -> ImageSet:
@@ -76,11 +72,11 @@ def save_history(path: str, history: list[dict]) -> None:
 
 
 def train_model(snakemake, fit) -> None:
-    """Train one model with ``fit(settings, image_set, **run_arguments)`` and write its outputs."""
+    """Train one model with ``fit(settings, image_set, run)`` and write its outputs."""
     settings = dict(snakemake.params.settings)
     with machine(snakemake) as chosen:
-        arguments = run_arguments(snakemake, chosen, snakemake.wildcards.model)
-        network, trained = fit(settings, id_images(snakemake), **arguments)
+        run = training_run(snakemake, chosen, snakemake.wildcards.model)
+        network, trained = fit(settings, id_images(snakemake), run)
     state = training.cpu_state(network)
     training.save_model(snakemake.output.model, {"settings": settings, "state": state})
     save_config(
@@ -91,4 +87,4 @@ def train_model(snakemake, fit) -> None:
         sha256=training.state_digest(state),
     )
     save_history(snakemake.output.history, trained.history)
-    arguments["checkpoint"].unlink()
+    run.checkpoint.unlink()

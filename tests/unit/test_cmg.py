@@ -10,7 +10,7 @@ from ood.detector import run
 from ood.errors import InputError
 from ood.images import ImageSet
 from ood.methods import cmg
-from ood.training import Machine, cpu_state, save_model
+from ood.training import Machine, Run, cpu_state, derive_seed, save_model
 
 CPU = Machine(torch.device("cpu"))
 LOGITS = torch.tensor([[2.0, 0.0, 0.0], [5.0, 1.0, -1.0]])
@@ -26,7 +26,7 @@ CLASSIFIER = {
     "hidden": 16,
     "dropout": 0.0,
     "augmentation": "none",
-    "epochs": 10,
+    "epochs": 20,
     "batch_size": 8,
     "learning_rate": 1e-3,
 }
@@ -38,11 +38,7 @@ def stage_1(tmp_path_factory):
     network, trained = classifiers.fit(
         CLASSIFIER,
         image_set(),
-        seed=0,
-        name="classifier",
-        machine=CPU,
-        checkpoint=tmp_path_factory.mktemp("stage_1") / "checkpoint.pt",
-        identity="",
+        Run(derive_seed(0, "classifier"), CPU, tmp_path_factory.mktemp("s") / "checkpoint.pt", ""),
     )
     assert trained.history[-1]["accuracy"] > 0.9
     return cpu_state(network)
@@ -96,11 +92,7 @@ def fine_tune(tmp_path, chosen, network, **more):
         network,
         cvae(),
         image_set(),
-        seed=0,
-        name="m",
-        machine=CPU,
-        checkpoint=tmp_path / "checkpoint.pt",
-        identity=str(chosen),
+        Run(0, CPU, tmp_path / "checkpoint.pt", ""),
         **more,
     )
     return trained

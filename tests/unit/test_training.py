@@ -7,9 +7,13 @@ from torch import nn
 
 from ood import training
 from ood.errors import InputError
-from ood.training import Machine, Schedule, crop_flip, derive_seed
+from ood.training import Machine, Run, crop_flip, derive_seed
 
 CPU = Machine(torch.device("cpu"))
+
+
+def settings(epochs, batch_size, learning_rate):
+    return {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
 
 
 class Stopped(Exception):
@@ -37,11 +41,8 @@ def run(folder, epochs=4, identity="a", stop_in_epoch=None, **more):
         loss,
         images,
         labels,
-        Schedule(epochs, 8, 0.01),
-        seed=7,
-        machine=CPU,
-        checkpoint=folder / "checkpoint.pt",
-        identity=identity,
+        settings(epochs, 8, 0.01),
+        Run(7, CPU, folder / "checkpoint.pt", identity),
         augment=crop_flip(1),
         **more,
     )
@@ -99,11 +100,8 @@ def test_a_loss_that_is_not_finite_stops_with_advice(tmp_path):
             loss,
             torch.rand(4, 2),
             torch.zeros(4, dtype=torch.int64),
-            Schedule(2, 2, 0.5),
-            seed=0,
-            machine=CPU,
-            checkpoint=tmp_path / "checkpoint.pt",
-            identity="",
+            settings(2, 2, 0.5),
+            Run(0, CPU, tmp_path / "checkpoint.pt", ""),
         )
     assert not (tmp_path / "checkpoint.pt").exists()
 
@@ -121,11 +119,8 @@ def test_every_image_is_seen_once_an_epoch_and_a_lone_last_one_is_left_out(tmp_p
         loss,
         torch.rand(9, 1),
         torch.arange(9),
-        Schedule(1, 4, 0.1),
-        seed=0,
-        machine=CPU,
-        checkpoint=tmp_path / "checkpoint.pt",
-        identity="",
+        settings(1, 4, 0.1),
+        Run(0, CPU, tmp_path / "checkpoint.pt", ""),
     )
     assert [len(batch) for batch in seen] == [4, 4]
     assert len({label for batch in seen for label in batch}) == 8
@@ -142,11 +137,8 @@ def test_history_means_weigh_images_not_batches(tmp_path):
         loss,
         torch.rand(6, 1),
         torch.arange(6),
-        Schedule(1, 4, 0.1),
-        seed=0,
-        machine=CPU,
-        checkpoint=tmp_path / "checkpoint.pt",
-        identity="",
+        settings(1, 4, 0.1),
+        Run(0, CPU, tmp_path / "checkpoint.pt", ""),
     )
     assert trained.history[0]["label"] == pytest.approx(2.5)
 

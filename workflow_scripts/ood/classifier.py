@@ -9,7 +9,7 @@ from torch import Tensor
 from ood.images import ImageSet, to_tensor
 from ood.models.convnet import Classifier, ConvFeatures
 from ood.models.resnet import ResNet18Features
-from ood.training import AUGMENTATIONS, Machine, Schedule, Trained, derive_seed, load_model, train
+from ood.training import AUGMENTATIONS, Run, Trained, load_model, train
 
 
 def build(settings: dict) -> Classifier:
@@ -42,40 +42,21 @@ def restore(settings: dict, state: dict[str, Tensor]) -> Classifier:
     return classifier.eval().to(memory_format=torch.channels_last)
 
 
-def fit(
-    settings: dict,
-    image_set: ImageSet,
-    *,
-    seed: int,
-    name: str,
-    machine: Machine,
-    checkpoint: Path,
-    identity: str,
-) -> tuple[Classifier, Trained]:
+def fit(settings: dict, image_set: ImageSet, run: Run) -> tuple[Classifier, Trained]:
     """Train with the mean cross-entropy over all logits (CMG, stage 1).
 
-    :param settings: of ``build``, and ``augmentation``, ``epochs``, ``batch_size``,
-        ``learning_rate``
+    :param settings: of ``build`` and ``train``, and ``augmentation``
     :param image_set: labels 0 .. n_classes - 1
     """
-    torch.manual_seed(derive_seed(seed, name))
-    network = build(settings).to(machine.device, memory_format=torch.channels_last).train()
+    torch.manual_seed(run.seed)
+    network = build(settings).to(run.machine.device, memory_format=torch.channels_last).train()
 
     def loss(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         logits = network(images).float()
         accuracy = (logits.argmax(1) == labels).float().mean()
         return {"loss": F.cross_entropy(logits, labels), "accuracy": accuracy}
 
-    trained = train(
-        network,
-        loss,
-        to_tensor(image_set.images),
-        torch.from_numpy(image_set.labels),
-        Schedule(settings["epochs"], settings["batch_size"], settings["learning_rate"]),
-        seed=derive_seed(seed, name),
-        machine=machine,
-        checkpoint=checkpoint,
-        identity=identity,
-        augment=AUGMENTATIONS[settings["augmentation"]],
-    )
+    images, labels = to_tensor(image_set.images), torch.from_numpy(image_set.labels)
+    augment = AUGMENTATIONS[settings["augmentation"]]
+    trained = train(network, loss, images, labels, settings, run, augment=augment)
     return network.eval(), trained

@@ -84,12 +84,19 @@ def derive_seed(*parts: object) -> int:
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """Length and step of a training run with Adam."""
+class Run:
+    """What a training run needs beside its settings and data.
 
-    epochs: int
-    batch_size: int
-    learning_rate: float
+    :param seed: all its randomness follows from it
+    :param checkpoint: side file, written after every epoch; whoever started the run deletes it
+        when the results are safe
+    :param identity: digest of settings, data and code; a checkpoint of another is not resumed
+    """
+
+    seed: int
+    machine: Machine
+    checkpoint: Path
+    identity: str
 
 
 def save_model(path: str | Path, content: dict) -> None:
@@ -132,7 +139,8 @@ def state_digest(state: dict[str, Tensor]) -> str:
     return hashed.hexdigest()
 
 
-def _resume(path: Path, identity: str) -> dict | None:
+def _resume(run: Run) -> dict | None:
+    path = run.checkpoint
     if not path.exists():
         return None
     try:
@@ -140,7 +148,7 @@ def _resume(path: Path, identity: str) -> dict | None:
     except InputError as error:
         log.warning("%s; starting from the first epoch", error)
         return None
-    if checkpoint["identity"] != identity:
+    if checkpoint["identity"] != run.identity:
         log.info("the checkpoint %s is of other settings, data or code: not resumed", path)
         return None
     log.info("resuming after epoch %d from %s", len(checkpoint["history"]), path)
@@ -160,57 +168,54 @@ def train(
     loss: Callable[[Tensor, Tensor], dict[str, Tensor]],
     inputs: Tensor,
     labels: Tensor,
-    schedule: Schedule,
+    settings: dict,
+    run: Run,
     *,
-    seed: int,
-    machine: Machine,
-    checkpoint: Path,
-    identity: str,
     trained: nn.Module | None = None,
     augment: Callable[[Tensor], Tensor] | None = None,
     snapshot_every: int | None = None,
 ) -> Trained:
     """Train ``network`` in place.
 
-    All randomness of an epoch follows from ``(seed, epoch)``: a run resumed at an epoch ends bit
+    All randomness of an epoch follows from ``(run.seed, epoch)``: a resumed run ends bit
     for bit (on the CPU) where an uninterrupted one ends.
 
-    :param network: on ``machine.device``, in the mode (train or eval) that training needs
+    :param network: on ``run.machine.device``, in the mode (train or eval) that training needs
     :param loss: maps a batch (float32 inputs, int64 labels) to named terms; ``"loss"`` is
         minimised, all are recorded
     :param inputs: ``[N, ...]``; uint8 images are moved whole to the device and scaled to [0, 1]
         there, floats are used as they are
     :param labels: int64 ``[N]``
-    :param checkpoint: side file, written after every epoch and deleted by the caller when the
-        results are safe
-    :param identity: digest of settings, data and code; another checkpoint is not resumed
+    :param settings: ``epochs``, ``batch_size`` and ``learning_rate`` (of Adam)
     :param trained: the part of ``network`` that is optimised, checkpointed and snapshot; all of it
         by default
     :param snapshot_every: keep ``trained``'s state every so many steps, and at the end
     :raises InputError: if the loss is not finite
     """
     trained = trained or network
+    machine = run.machine
+    epochs, batch_size = settings["epochs"], settings["batch_size"]
     inputs, labels = inputs.to(machine.device), labels.to(machine.device)
     optimizer = torch.optim.Adam(
-        [p for p in trained.parameters() if p.requires_grad], lr=schedule.learning_rate
+        [p for p in trained.parameters() if p.requires_grad], lr=settings["learning_rate"]
     )
     history: list[dict] = []
     snapshots: dict[int, dict[str, Tensor]] = {}
-    if resumed := _resume(checkpoint, identity):
+    if resumed := _resume(run):
         trained.load_state_dict(resumed["network"])
         optimizer.load_state_dict(resumed["optimizer"])
         history, snapshots = resumed["history"], resumed["snapshots"]
-    starts = list(range(0, len(inputs), schedule.batch_size))
-    if len(inputs) % schedule.batch_size == 1 and len(starts) > 1:
+    starts = list(range(0, len(inputs), batch_size))
+    if len(inputs) % batch_size == 1 and len(starts) > 1:
         starts.pop()  # batch norm cannot train on a single image
-    for epoch in range(len(history) + 1, schedule.epochs + 1):
+    for epoch in range(len(history) + 1, epochs + 1):
         begun = time.perf_counter()
-        torch.manual_seed(derive_seed(seed, epoch))
+        torch.manual_seed(derive_seed(run.seed, epoch))
         order = torch.randperm(len(inputs)).to(machine.device)
         sums: dict[str, Tensor] = {}
         images = 0
         for number, start in enumerate(starts, 1):
-            chosen = order[start : start + schedule.batch_size]
+            chosen = order[start : start + batch_size]
             batch = to_unit(inputs[chosen])
             with machine.autocast():
                 terms = loss(augment(batch) if augment else batch, labels[chosen])
@@ -221,14 +226,14 @@ def train(
                 sums[name] = sums.get(name, 0) + value.detach().double() * len(chosen)
             images += len(chosen)
             step = (epoch - 1) * len(starts) + number
-            last = epoch == schedule.epochs and number == len(starts)
+            last = epoch == epochs and number == len(starts)
             if snapshot_every and (step % snapshot_every == 0 or last):
                 snapshots[step] = cpu_state(trained)
         means = {name: float(value) / images for name, value in sums.items()}
         if not all(math.isfinite(value) for value in means.values()):
             raise InputError(
-                f"training diverged: {means} in epoch {epoch} of {schedule.epochs}; "
-                f"lower learning_rate (now {schedule.learning_rate:g})"
+                f"training diverged: {means} in epoch {epoch} of {epochs}; "
+                f"lower learning_rate (now {settings['learning_rate']:g})"
                 + ("" if machine.precision == "float32" else " or use precision: float32")
             )
         seconds = time.perf_counter() - begun
@@ -237,20 +242,20 @@ def train(
             | {"images_per_second": images / seconds, "seconds": seconds}
         )
         save_model(
-            checkpoint,
+            run.checkpoint,
             {
-                "identity": identity,
+                "identity": run.identity,
                 "network": cpu_state(trained),
                 "optimizer": optimizer.state_dict(),
                 "history": history,
                 "snapshots": snapshots,
             },
         )
-        left = (schedule.epochs - epoch) * seconds
+        left = (epochs - epoch) * seconds
         log.info(
             "epoch %d/%d  %s  %.0f images/s  %d:%02d left",
             epoch,
-            schedule.epochs,
+            epochs,
             "  ".join(f"{name} {value:.4f}" for name, value in means.items()),
             images / seconds,
             *divmod(round(left), 60),

@@ -22,7 +22,7 @@ from ood.models.vae import CVAE
 from ood.training import (
     AUGMENTATIONS,
     Machine,
-    Schedule,
+    Run,
     Trained,
     cpu_state,
     derive_seed,
@@ -91,35 +91,17 @@ def cvae_loss(
     return {"loss": error + kl_weight * kl / pixels, "squared_error": error, "kl": kl}
 
 
-def fit_cvae(
-    settings: dict,
-    image_set: ImageSet,
-    *,
-    seed: int,
-    name: str,
-    machine: Machine,
-    checkpoint: Path,
-    identity: str,
-) -> tuple[CVAE, Trained]:
+def fit_cvae(settings: dict, image_set: ImageSet, run: Run) -> tuple[CVAE, Trained]:
     """Train the CVAE on ID images with labels 0 .. n_classes - 1 (stage 1)."""
-    torch.manual_seed(derive_seed(seed, name))
-    cvae = build_cvae(settings).to(machine.device, memory_format=torch.channels_last).train()
+    torch.manual_seed(run.seed)
+    cvae = build_cvae(settings).to(run.machine.device, memory_format=torch.channels_last).train()
 
     def loss(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         return cvae_loss(images, *cvae(images, labels), settings["kl_weight"])
 
-    trained = train(
-        cvae,
-        loss,
-        to_tensor(image_set.images),
-        torch.from_numpy(image_set.labels),
-        Schedule(settings["epochs"], settings["batch_size"], settings["learning_rate"]),
-        seed=derive_seed(seed, name),
-        machine=machine,
-        checkpoint=checkpoint,
-        identity=identity,
-        augment=AUGMENTATIONS[settings["augmentation"]],
-    )
+    images, labels = to_tensor(image_set.images), torch.from_numpy(image_set.labels)
+    augment = AUGMENTATIONS[settings["augmentation"]]
+    trained = train(cvae, loss, images, labels, settings, run, augment=augment)
     return cvae.eval(), trained
 
 
@@ -219,12 +201,7 @@ def fine_tune(
     classifier: Classifier,
     cvae: CVAE,
     image_set: ImageSet,
-    *,
-    seed: int,
-    name: str,
-    machine: Machine,
-    checkpoint: Path,
-    identity: str,
+    run: Run,
     snapshots: bool = False,
 ) -> Trained:
     """Stage 2: train ``classifier.head`` in place on ID images and fresh pseudo-OOD images.
@@ -236,6 +213,7 @@ def fine_tune(
         ``energy``: ``weight``, ``in_quantile``, ``out_quantile``
     :param snapshots: keep the head every ``snapshot_every`` steps (protocol ``oracle``)
     """
+    machine = run.machine
     device = machine.device
     classifier.eval().to(device)
     classifier.features.requires_grad_(False)
@@ -261,7 +239,7 @@ def fine_tune(
 
     else:
         chosen = settings["energy"]
-        torch.manual_seed(derive_seed(seed, name, "margins"))
+        torch.manual_seed(derive_seed(run.seed, "margins"))
         batches = -(-len(image_set) // settings["batch_size"])
         with torch.no_grad(), machine.autocast():
             drawn = [energy(head(pseudo_features()).float()) for _ in range(batches)]
@@ -284,11 +262,8 @@ def fine_tune(
         loss,
         features,
         torch.from_numpy(image_set.labels),
-        Schedule(settings["epochs"], settings["batch_size"], settings["learning_rate"]),
-        seed=derive_seed(seed, name),
-        machine=machine,
-        checkpoint=checkpoint,
-        identity=identity,
+        settings,
+        run,
         trained=head,
         snapshot_every=settings["snapshot_every"] if snapshots else None,
     )
