@@ -20,6 +20,11 @@ def test_renumbering_follows_the_order_of_the_classes():
     assert chosen.labels.tolist() == [0, 2, 1, 0]
 
 
+def test_a_class_without_images_is_an_error():
+    with pytest.raises(InputError, match="no image has label 5, 7"):
+        image_set([3, 1]).renumbered([1, 7, 5])
+
+
 def test_selection_keeps_labels_and_order():
     whole = image_set([3, 1, 3, 2])
     chosen = whole.select([3, 2])

@@ -59,8 +59,13 @@ class ImageSet:
         return ImageSet(self.images[keep], self.labels[keep])
 
     def renumbered(self, classes: Sequence[int]) -> ImageSet:
-        """The images of ``classes`` with label ``classes[i]`` turned into ``i``."""
+        """The images of ``classes`` with label ``classes[i]`` turned into ``i``.
+
+        :raises InputError: if a class has no image
+        """
         chosen = self.select(classes)
+        if missing := set(classes) - set(chosen.labels.tolist()):
+            raise InputError(f"no image has label {', '.join(map(str, sorted(missing)))}")
         order = np.argsort(classes)
         positions = order[np.searchsorted(np.asarray(classes)[order], chosen.labels)]
         return ImageSet(chosen.images, positions.astype(np.int64))
