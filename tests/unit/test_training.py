@@ -180,3 +180,32 @@ def test_the_state_digest_sees_every_value():
     changed = {"a": torch.zeros(3), "b": torch.tensor([1.0, 1.0000001])}
     assert training.state_digest(state) != training.state_digest(changed)
     assert training.state_digest(state) == training.state_digest(dict(reversed(state.items())))
+
+
+def test_asking_for_a_gpu_where_there_is_none_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with (
+        pytest.raises(InputError, match="'device' is 'cuda' but PyTorch sees no GPU"),
+        training.machine("cuda", "float32", tmp_path),
+    ):
+        pass
+    with training.machine("auto", "float32", tmp_path) as chosen:
+        assert chosen.device.type == "cpu"
+
+
+def test_jobs_take_different_gpus_and_wait_for_a_free_one(tmp_path, monkeypatch):
+    """Two devices, two locks; a device named by the scheduler is not locked."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    with (
+        training.machine("auto", "float32", tmp_path) as first,
+        training.machine("auto", "float32", tmp_path) as second,
+    ):
+        assert {first.device.index, second.device.index} == {0, 1}
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+        with training.machine("auto", "float32", tmp_path) as assigned:
+            assert assigned.device == torch.device("cuda")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    with training.machine("auto", "float32", tmp_path) as freed:
+        assert freed.device.index == 0
