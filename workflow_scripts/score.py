@@ -26,15 +26,15 @@ with job(snakemake):
     }
     with machine(snakemake) as chosen:
         detector = method.load(snakemake.input.detector, chosen)
-        states = {"": None}
+        by_suffix = {"": detector}
         if "snapshots" in snakemake.input.keys():
             snapshots = training.load_model(snakemake.input.snapshots)
-            states = {f"_{step}": state for step, state in snapshots.items()}
-        for suffix, state in states.items():
-            if state is not None:
-                detector = method.load_snapshot(detector, state)
-            scores, predicted = detectors.run(detector, image_set, chosen, BATCH_SIZE)
-            columns[f"prediction{suffix}"] = classes[predicted].numpy()
-            columns[f"score{suffix}"] = scores
+            by_suffix = {
+                f"_{step}": method.at_snapshot(detector, state) for step, state in snapshots.items()
+            }
+        scored = detectors.run(by_suffix, image_set, chosen, BATCH_SIZE)
+    for suffix, (scores, predicted) in scored.items():
+        columns[f"prediction{suffix}"] = classes[predicted].numpy()
+        columns[f"score{suffix}"] = scores
     with atomic(snakemake.output[0]) as temporary:
         pq.write_table(pa.table(columns), temporary)

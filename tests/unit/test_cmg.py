@@ -187,18 +187,18 @@ def test_fine_tuning_keeps_snapshots_only_when_asked(tmp_path, classifier):
     kept = fine_tune(tmp_path / "b", settings(), classifier, snapshots=True)
     assert without.snapshots == {}
     assert list(kept.snapshots) == [2, 4, 6, 8]
-    detector = cmg.CMGDetector(classifier, "softmax", 2)
+    detector = cmg.CMGDetector(classifier.features, classifier.head, "softmax", 2)
     images = torch.rand(3, 1, 8, 8)
     last = detector.score(images)
-    first = cmg.load_snapshot(detector, kept.snapshots[2]).score(images)
+    first = cmg.at_snapshot(detector, kept.snapshots[2]).score(images)
     assert not torch.equal(first, last)
-    assert torch.equal(cmg.load_snapshot(detector, kept.snapshots[8]).score(images), last)
+    assert torch.equal(cmg.at_snapshot(detector, kept.snapshots[8]).score(images), last)
 
 
 def test_fine_tuning_learns_to_reject_pseudo_ood(tmp_path, classifier):
     torch.manual_seed(5)
     pseudo, _ = cmg.generate(cvae(), 200, 3)
-    detector = cmg.CMGDetector(classifier, "softmax", 2)
+    detector = cmg.CMGDetector(classifier.features, classifier.head, "softmax", 2)
     with torch.no_grad():
         start = detector.score(pseudo).mean()
     fine_tune(tmp_path, settings(epochs=10), classifier)
@@ -207,7 +207,7 @@ def test_fine_tuning_learns_to_reject_pseudo_ood(tmp_path, classifier):
 
 
 def test_the_softmax_score_is_the_log_odds_of_rejection(classifier):
-    detector = cmg.CMGDetector(classifier, "softmax", 2)
+    detector = cmg.CMGDetector(classifier.features, classifier.head, "softmax", 2)
     images = torch.rand(4, 1, 8, 8)
     with torch.no_grad():
         reject = classifier(images).double().softmax(1)[:, 2]
@@ -215,7 +215,7 @@ def test_the_softmax_score_is_the_log_odds_of_rejection(classifier):
 
 
 def test_the_energy_score_ignores_the_reject_logit(classifier):
-    detector = cmg.CMGDetector(classifier, "energy", 2)
+    detector = cmg.CMGDetector(classifier.features, classifier.head, "energy", 2)
     images = torch.rand(4, 1, 8, 8)
     with torch.no_grad():
         expected = -classifier(images).double()[:, :2].exp().sum(1).log()
@@ -225,8 +225,20 @@ def test_the_energy_score_ignores_the_reject_logit(classifier):
 def test_detector_files_and_batch_independence(tmp_path, classifier):
     save_model(tmp_path / "detector.pt", cmg.detector_content(settings(), CLASSIFIER, classifier))
     detector = cmg.load(tmp_path / "detector.pt", CPU)
-    whole, predicted = run(detector, image_set(), CPU, batch_size=30)
-    parts, _ = run(detector, image_set(), CPU, batch_size=7)
+    whole, predicted = run({"": detector}, image_set(), CPU, batch_size=30)[""]
+    parts, _ = run({"": detector}, image_set(), CPU, batch_size=7)[""]
     assert whole.dtype == "float64"
     assert abs(whole - parts).max() < 1e-5
     assert (predicted == image_set().labels).mean() > 0.9
+
+
+def test_scoring_passes_each_batch_through_the_extractor_once(tmp_path, classifier):
+    save_model(tmp_path / "detector.pt", cmg.detector_content(settings(), CLASSIFIER, classifier))
+    detector = cmg.load(tmp_path / "detector.pt", CPU)
+    passes = []
+    detector.features.extractor.register_forward_hook(lambda *_: passes.append(1))
+    other = {name: value + 1 for name, value in cpu_state(detector.head).items()}
+    pair = {"a": detector, "b": cmg.at_snapshot(detector, other)}
+    found = run(pair, image_set(), CPU, batch_size=10)
+    assert len(passes) == 3
+    assert (found["a"][0] != found["b"][0]).all()

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ood.images import ImageSet, to_tensor, to_unit
 from ood.training import Machine
@@ -43,22 +43,44 @@ class Detector(Protocol):
         """int64 class index ``[N]``, or None if the method does not classify."""
 
 
-def run(
-    detector: Detector, image_set: ImageSet, machine: Machine, batch_size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Score a whole image set.
+class Remembered(nn.Module):
+    """A feature extractor that remembers its last input: what scores, predicts or compares
+    snapshots on one batch shares one pass."""
 
-    :return: float64 scores ``[N]`` and int64 class indices ``[N]``, -1 where the method does not
-        classify
+    def __init__(self, extractor: nn.Module):
+        super().__init__()
+        self.extractor = extractor
+        self.last: tuple[Tensor, Tensor] | None = None
+
+    def forward(self, images: Tensor) -> Tensor:
+        # gradients need their own pass
+        if torch.is_grad_enabled():
+            return self.extractor(images)
+        if self.last is None or self.last[0] is not images:
+            self.last = images, self.extractor(images)
+        return self.last[1]
+
+
+def run(
+    detectors: dict[str, Detector], image_set: ImageSet, machine: Machine, batch_size: int
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Score a whole image set with each detector.
+
+    :return: by the detectors' names, float64 scores ``[N]`` and int64 class indices ``[N]``, -1
+        where the method does not classify
     """
-    scores, predictions = [], []
+    found = {name: ([], []) for name in detectors}
     for start in range(0, len(image_set), batch_size):
         batch = to_tensor(image_set.images[start : start + batch_size]).to(machine.device)
         batch = to_unit(batch)
-        with torch.no_grad(), machine.autocast():
-            scores.append(detector.score(batch).double().cpu())
-            predicted = detector.predict(batch)
-        if predicted is None:
-            predicted = torch.full((len(batch),), -1)
-        predictions.append(predicted.cpu())
-    return torch.cat(scores).numpy(), torch.cat(predictions).numpy()
+        for name, detector in detectors.items():
+            with torch.no_grad(), machine.autocast():
+                score, predicted = detector.score(batch), detector.predict(batch)
+            if predicted is None:
+                predicted = torch.full((len(batch),), -1)
+            found[name][0].append(score.double().cpu())
+            found[name][1].append(predicted.cpu())
+    return {
+        name: (torch.cat(scores).numpy(), torch.cat(predictions).numpy())
+        for name, (scores, predictions) in found.items()
+    }

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ood import classifier as classifiers
-from ood.detector import Record
+from ood.detector import Record, Remembered
 from ood.images import ImageSet, to_tensor, to_unit
 from ood.models.convnet import Classifier
 from ood.training import Machine, cpu_state, load_model
@@ -221,5 +221,6 @@ def load(path: str | Path, machine: Machine) -> Baseline:
     model = None
     if "classifier" in content:
         classifier = classifiers.restore(content["classifier"], content["state"])
+        classifier.features = Remembered(classifier.features)
         model = IDLogits(classifier, content["classifier"]["n_classes"]).to(machine.device).eval()
     return Baseline(content["settings"], model, statistics)

@@ -6,15 +6,16 @@ and the CVAE; stage 2 freezes the classifier's feature extractor and fine-tunes 
 ID images from fresh pseudo-OOD images.
 """
 
+import copy
 import logging
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ood import classifier as classifiers
-from ood.detector import Record
+from ood.detector import Record, Remembered
 from ood.errors import InputError
 from ood.images import ImageSet, to_tensor, to_unit
 from ood.models.convnet import Classifier
@@ -279,13 +280,14 @@ class CMGDetector:
     -logsumexp of the ID logits 0..K-1.
     """
 
-    def __init__(self, classifier: Classifier, loss: str, n_classes: int):
-        self.classifier = classifier.eval()
+    def __init__(self, features: nn.Module, head: nn.Module, loss: str, n_classes: int):
+        self.features = features
+        self.head = head
         self.loss = loss
         self.n_classes = n_classes
 
     def _logits(self, images: Tensor) -> Tensor:
-        return self.classifier(images).double()
+        return self.head(self.features(images)).double()
 
     def score(self, images: Tensor) -> Tensor:
         logits = self._logits(images)
@@ -308,13 +310,14 @@ def detector_content(settings: dict, classifier_settings: dict, classifier: Clas
 def load(path: str | Path, machine: Machine) -> CMGDetector:
     """The detector of a ``detector.pt``."""
     content = load_model(path)
-    classifier = classifiers.restore(content["classifier"], content["state"])
-    return CMGDetector(
-        classifier.to(machine.device), content["loss"], content["classifier"]["n_classes"]
-    )
+    classifier = classifiers.restore(content["classifier"], content["state"]).to(machine.device)
+    n_classes = content["classifier"]["n_classes"]
+    features = Remembered(classifier.features)
+    return CMGDetector(features, classifier.head, content["loss"], n_classes)
 
 
-def load_snapshot(detector: CMGDetector, state: dict[str, Tensor]) -> CMGDetector:
-    """The detector as it was at a snapshot of its head."""
-    detector.classifier.head.load_state_dict(state)
-    return detector
+def at_snapshot(detector: CMGDetector, state: dict[str, Tensor]) -> CMGDetector:
+    """The detector with its head as it was at a snapshot; the extractor is shared."""
+    head = copy.deepcopy(detector.head)
+    head.load_state_dict(state)
+    return CMGDetector(detector.features, head, detector.loss, detector.n_classes)
