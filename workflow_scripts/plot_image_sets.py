@@ -1,4 +1,6 @@
-"""Rule plot_image_sets: the first images of the ID classes and of every OOD set."""
+"""Rule plot_image_sets: images spread over the ID classes and of every OOD set."""
+
+import numpy as np
 
 from ood.images import ImageSet
 from ood.plots import grid
@@ -11,5 +13,6 @@ with job(snakemake):
     rows = []
     for name, part in snakemake.params.parts.items():
         chosen = ImageSet.load(paths[part["dataset"]]).select(part["classes"])
-        rows.append(("ID" if name == "id" else name, chosen.images[:COLUMNS]))
+        spread = np.linspace(0, len(chosen) - 1, COLUMNS).astype(int)
+        rows.append(("ID" if name == "id" else name, chosen.images[spread]))
     grid(snakemake.output[0], rows)
