@@ -45,8 +45,6 @@ rule generate_cmg:
         method=one_of(names_of("pipeline", "cmg", "methods")),
     conda:
         "../envs/environment.yaml"
-    resources:
-        gpu=GPU,
     params:
         sigma=lambda w: method_settings(w)["sigma"],
         code=code("generate_cmg.py"),

@@ -61,7 +61,6 @@ wildcard_constraints:
     method=one_of({m for b in BENCHMARKS.values() for m in b.methods}),
     model=one_of({m for b in BENCHMARKS.values() for m in b.models}),
     ood=one_of({o for b in BENCHMARKS.values() for o in b.ood}),
-    protocol="final|oracle",
 
 
 def of(wildcards):
@@ -150,16 +149,13 @@ def pipeline_source(wildcards):
     return f"ood/methods/{method_settings(wildcards)['pipeline']}.py"
 
 
-def with_snapshots():
-    """Methods that keep snapshots, which the oracle protocol chooses from."""
-    return sorted(
-        {
-            name
-            for benchmark in BENCHMARKS.values()
-            for name, settings in benchmark.methods.items()
-            if "snapshot_every" in settings
-        }
-    )
+# methods that keep snapshots, which the oracle protocol chooses from
+WITH_SNAPSHOTS = {
+    name
+    for benchmark in BENCHMARKS.values()
+    for name, settings in benchmark.methods.items()
+    if "snapshot_every" in settings
+}
 
 
 def scored_images(wildcards):
@@ -208,7 +204,7 @@ METRICS = [
     f"results/{b}/seed{s}/metrics/{m}/{o}{suffix}.json"
     for b, s, m, o in PAIRS
     for protocol, suffix in (("final", ""), ("oracle", ".oracle"))
-    if protocol in PROTOCOLS and (protocol == "final" or m in with_snapshots())
+    if protocol in PROTOCOLS and (protocol == "final" or m in WITH_SNAPSHOTS)
 ]
 NAMES = ["metrics.csv", "summary.csv", "leaderboard.csv", "leaderboard.md"]
 NAMES += ["published.csv", "costs.csv"]

@@ -36,7 +36,7 @@ rule score_snapshots:
     log:
         "results/logs/score_snapshots/{benchmark}/seed{seed}/{method}/{dataset}.log",
     wildcard_constraints:
-        method=one_of(with_snapshots()),
+        method=one_of(WITH_SNAPSHOTS),
     conda:
         "../envs/environment.yaml"
     resources:
@@ -76,7 +76,7 @@ rule evaluate_oracle:
     log:
         "results/logs/evaluate_oracle/{benchmark}/seed{seed}/{method}/{ood}.log",
     wildcard_constraints:
-        method=one_of(with_snapshots()),
+        method=one_of(WITH_SNAPSHOTS),
     conda:
         "../envs/environment.yaml"
     params:

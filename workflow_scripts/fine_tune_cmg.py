@@ -1,5 +1,7 @@
 """Rule fine_tune_cmg: CMG's second stage, from classifier and CVAE to a detector."""
 
+from dataclasses import asdict
+
 from ood import classifier as classifiers
 from ood import training
 from ood.methods import cmg
@@ -31,7 +33,7 @@ with job(snakemake):
         sum(value.numel() for value in classifier.parameters()),
         chosen,
         sha256=training.state_digest(content["state"]),
-        record=cmg.record(settings).as_dict(),
+        record=asdict(cmg.record(settings)),
     )
     save_history(snakemake.output.history, trained.history)
     run.checkpoint.unlink()

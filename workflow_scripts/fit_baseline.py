@@ -1,5 +1,7 @@
 """Rule fit_baseline: a detector from the shared classifier, or from nothing."""
 
+from dataclasses import asdict
+
 from ood import classifier as classifiers
 from ood import training
 from ood.methods import baselines
@@ -23,5 +25,5 @@ with job(snakemake):
         sum(value.numel() for value in classifier[0].parameters()) if classifier else 0,
         chosen,
         sha256=training.state_digest(content.get("state", {}) | statistics),
-        record=baselines.record(settings).as_dict(),
+        record=asdict(baselines.record(settings)),
     )

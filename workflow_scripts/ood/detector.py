@@ -1,6 +1,6 @@
 """The contract of a method, and the one way to score an image set."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -25,9 +25,6 @@ class Record:
     arxiv: str | None
     seed_settings: str
     tuned_on: str
-
-    def as_dict(self) -> dict:
-        return asdict(self)
 
 
 class Detector(Protocol):

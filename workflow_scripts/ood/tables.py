@@ -87,9 +87,9 @@ def leaderboard_table(metrics: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame(
         {"n_seeds": over_seeds.size()}
         | {
-            f"{name}_{kind}": getattr(over_seeds[name], kind2)()
+            f"{name}_{kind}": over_seeds[name].agg(statistic)
             for name in measures
-            for kind, kind2 in (("mean", "mean"), ("sd", "std"))
+            for kind, statistic in (("mean", "mean"), ("sd", "std"))
         }
     )
     grouped = metrics.groupby(keys, dropna=False)
