@@ -7,7 +7,7 @@ rule fit_baseline:
             lambda w: (
                 models_and_images(w)
                 if method_settings(w)["score"] in ("mahalanobis", "knn")
-                else method_models(w)
+                else models_named_by(w)
             )
         ),
     output:

@@ -30,7 +30,7 @@ rule train_cmg_cvae:
 
 rule generate_cmg:
     input:
-        unpack(method_models),
+        unpack(models_named_by),
     output:
         samples=f"{RUN}/pseudo_ood/{{method}}/samples.npz",
         grid=report(

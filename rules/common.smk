@@ -46,16 +46,31 @@ def one_of(names):
     return "|".join(names) or "(?!)"
 
 
-def methods_of(benchmark):
-    """The benchmark's methods that the config asks for."""
-    chosen = config["methods"]
-    return [m for m in BENCHMARKS[benchmark].methods if chosen == "all" or m in chosen]
+def providers(section, what):
+    """Names of all models or methods whose rules write `what`, as their schemas say."""
+    return sorted(
+        {
+            name
+            for benchmark in BENCHMARKS.values()
+            for name, settings in getattr(benchmark, section).items()
+            if LOADER.provides(section, settings, what)
+        }
+    )
+
+
+# OOD sets that are drawn by a model of the workflow, anew for each seed
+GENERATED = {
+    ood.dataset: ood.generated_by
+    for benchmark in BENCHMARKS.values()
+    for ood in benchmark.ood.values()
+    if ood.generated_by
+}
 
 
 wildcard_constraints:
     benchmark=one_of(BENCHMARKS),
     seed=r"\d+",
-    dataset=one_of(REGISTRY),
+    dataset=one_of([*REGISTRY, *GENERATED]),
     split="train|test",
     shape=r"\d+x\d+x\d+",
     method=one_of({m for b in BENCHMARKS.values() for m in b.methods}),
@@ -68,16 +83,18 @@ def of(wildcards):
     return BENCHMARKS[wildcards.benchmark]
 
 
-def prepared(benchmark, dataset, split):
+def prepared(benchmark, dataset, split, seed=SEEDS[0]):
     """The image set of a dataset in a benchmark's shape, without its suffix."""
+    if dataset in GENERATED:
+        return f"results/{benchmark}/seed{seed}/pseudo_ood/{GENERATED[dataset]}/{split}"
     one = BENCHMARKS[benchmark]
     folder = f"sphere_{benchmark}" if dataset == "sphere" else dataset
     return f"data/prepared/{'x'.join(map(str, one.shape))}/{folder}/{split}"
 
 
-def images(benchmark, dataset, split):
+def images(benchmark, dataset, split, seed=SEEDS[0]):
     """Input edges of an image set: the small manifest decides whether it changed."""
-    base = prepared(benchmark, dataset, split)
+    base = prepared(benchmark, dataset, split, seed)
     return {"images": ancient(f"{base}.npz"), "manifest": f"{base}.json"}
 
 
@@ -89,23 +106,28 @@ def method_settings(wildcards):
     return of(wildcards).methods[wildcards.method]
 
 
-def method_models(wildcards):
-    """Input edges of the models that a method's settings name: `<key>` and `<key>_config`."""
+def model_settings(wildcards):
+    return of(wildcards).models[wildcards.model]
+
+
+def models_named_by(wildcards):
+    """Input edges of the models that a method's or a model's settings name: `<key>` and
+    `<key>_config`."""
+    if "method" in wildcards.keys():
+        named = LOADER.models_of("methods", method_settings(wildcards))
+    else:
+        named = LOADER.models_of("models", model_settings(wildcards))
     folder = f"{RUN}/models".format(**wildcards)
     edges = {}
-    for key, name in LOADER.models_of(method_settings(wildcards)).items():
+    for key, name in named.items():
         edges[key] = ancient(f"{folder}/{name}/model.pt")
         edges[f"{key}_config"] = f"{folder}/{name}/config.json"
     return edges
 
 
 def models_and_images(wildcards):
-    """Input edges of a method that is trained on models and on the ID training images."""
-    return method_models(wildcards) | training_images(wildcards)
-
-
-def model_settings(wildcards):
-    return of(wildcards).models[wildcards.model]
+    """Input edges of what is trained on models and on the ID training images."""
+    return models_named_by(wildcards) | training_images(wildcards)
 
 
 def id_classes(wildcards):
@@ -150,16 +172,15 @@ def pipeline_source(wildcards):
 
 
 # methods that keep snapshots, which the oracle protocol chooses from
-WITH_SNAPSHOTS = {
-    name
-    for benchmark in BENCHMARKS.values()
-    for name, settings in benchmark.methods.items()
-    if "snapshot_every" in settings
-}
+WITH_SNAPSHOTS = providers("methods", "snapshots")
+
+
+def test_images(wildcards):
+    return images(wildcards.benchmark, of(wildcards).dataset, "test")
 
 
 def scored_images(wildcards):
-    return images(wildcards.benchmark, wildcards.dataset, "test")
+    return images(wildcards.benchmark, wildcards.dataset, "test", wildcards.seed)
 
 
 def score_files(suffix):
@@ -197,7 +218,7 @@ PAIRS = [
     (benchmark, seed, method, ood)
     for benchmark in BENCHMARKS
     for seed in SEEDS
-    for method in methods_of(benchmark)
+    for method in BENCHMARKS[benchmark].methods
     for ood in BENCHMARKS[benchmark].ood
 ]
 METRICS = [
@@ -219,7 +240,7 @@ SETS = {
 COMPARED = [
     benchmark
     for benchmark in BENCHMARKS
-    if config["reference"] in (methods := methods_of(benchmark)) and len(methods) > 1
+    if config["reference"] in (methods := BENCHMARKS[benchmark].methods) and len(methods) > 1
 ]
 
 
@@ -228,20 +249,20 @@ def plots(benchmark, kind, names):
 
 
 def pseudo_ood_grids(benchmark):
+    one = BENCHMARKS[benchmark]
     return [
-        f"results/{benchmark}/seed{SEEDS[0]}/pseudo_ood/{method}/grid.png"
-        for method in methods_of(benchmark)
-        if "sigma" in BENCHMARKS[benchmark].methods[method]
+        f"results/{benchmark}/seed{SEEDS[0]}/pseudo_ood/{name}/grid.png"
+        for section in ("models", "methods")
+        for name, settings in getattr(one, section).items()
+        if LOADER.provides(section, settings, "pseudo_ood")
     ]
 
 
 def training_curves(benchmark):
     """Curves of every model and method that is trained."""
     one = BENCHMARKS[benchmark]
-    methods = {name: one.methods[name] for name in methods_of(benchmark)}
-    used = {m for settings in methods.values() for m in LOADER.models_of(settings).values()}
-    trained = [f"models/{name}" for name in one.models if name in used]
-    trained += [f"detectors/{name}" for name in methods if "epochs" in methods[name]]
+    trained = [f"models/{name}" for name in one.models]
+    trained += [f"detectors/{name}" for name in one.methods if "epochs" in one.methods[name]]
     return [
         f"results/{benchmark}/seed{seed}/{name}/curves.png" for seed in SEEDS for name in trained
     ]
@@ -252,7 +273,7 @@ PLOTS = [
     for benchmark in BENCHMARKS
     for path in (
         *plots(benchmark, "roc", BENCHMARKS[benchmark].ood),
-        *plots(benchmark, "histograms", methods_of(benchmark)),
+        *plots(benchmark, "histograms", BENCHMARKS[benchmark].methods),
         f"results/plots/{benchmark}/heatmap.png",
         f"results/plots/{benchmark}/image_sets.png",
         *pseudo_ood_grids(benchmark),

@@ -29,7 +29,7 @@ rule compare:
             path
             for benchmark in COMPARED
             for path in plot_inputs(
-                benchmark, SEEDS, methods_of(benchmark), BENCHMARKS[benchmark].ood
+                benchmark, SEEDS, BENCHMARKS[benchmark].methods, BENCHMARKS[benchmark].ood
             )
         ],
     output:
@@ -47,7 +47,7 @@ rule compare:
         seeds=SEEDS,
         benchmarks={
             benchmark: {
-                "methods": methods_of(benchmark),
+                "methods": list(BENCHMARKS[benchmark].methods),
                 "parts": {
                     ood: list(image_parts(benchmark, [ood]).values())
                     for ood in BENCHMARKS[benchmark].ood
@@ -103,7 +103,7 @@ rule plot_curves:
 
 rule plot_roc:
     input:
-        lambda w: plot_inputs(w.benchmark, SEEDS, methods_of(w.benchmark), [w.ood]),
+        lambda w: plot_inputs(w.benchmark, SEEDS, of(w).methods, [w.ood]),
     output:
         report(
             "results/plots/{benchmark}/roc/{ood}.png",
@@ -117,7 +117,7 @@ rule plot_roc:
         "../envs/environment.yaml"
     params:
         seeds=SEEDS,
-        methods=lambda w: methods_of(w.benchmark),
+        methods=lambda w: list(of(w).methods),
         parts=lambda w: image_parts(w.benchmark, [w.ood]),
         code=code("plot_roc.py"),
     script:

@@ -7,26 +7,30 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ood.images import ImageSet, to_tensor
-from ood.models.convnet import Classifier, ConvFeatures
+from ood.models.convnet import Classifier, ConvFeatures, TwoConvFeatures
 from ood.models.resnet import ResNet18Features
 from ood.training import AUGMENTATIONS, Run, Trained, load_model, train
+
+
+FEATURES = {
+    "convnet": ConvFeatures,
+    "two_conv": TwoConvFeatures,
+    "resnet18": lambda shape, width, dropout: ResNet18Features(shape, width),
+}
 
 
 def build(settings: dict) -> Classifier:
     """A classifier with fresh weights.
 
-    :param settings: ``architecture`` (``convnet`` or ``resnet18``), ``shape`` (H, W, C),
-        ``n_classes``, ``extra_outputs`` (logits beyond the ID classes), ``width`` (factor on the
-        number of filters), ``hidden`` (of the head), ``dropout`` (of ``convnet``)
+    :param settings: ``architecture`` (of ``FEATURES``), ``shape`` (H, W, C), ``n_classes``,
+        ``extra_outputs`` (logits beyond the ID classes), ``width`` (factor on the number of
+        filters), ``dropout`` (inside the extractor), ``hidden`` and ``head_dropout`` (of the head)
     """
-    shape = tuple(settings["shape"])
-    if settings["architecture"] == "convnet":
-        features = ConvFeatures(shape, settings["width"], settings["dropout"])
-    else:
-        features = ResNet18Features(shape, settings["width"])
-    return Classifier(
-        features, settings["hidden"], settings["n_classes"] + settings["extra_outputs"]
+    features = FEATURES[settings["architecture"]](
+        tuple(settings["shape"]), settings["width"], settings["dropout"]
     )
+    outputs = settings["n_classes"] + settings["extra_outputs"]
+    return Classifier(features, settings["hidden"], outputs, settings["head_dropout"])
 
 
 def load(path: str | Path) -> tuple[Classifier, dict]:
@@ -40,6 +44,15 @@ def restore(settings: dict, state: dict[str, Tensor]) -> Classifier:
     classifier = build(settings)
     classifier.load_state_dict(state)
     return classifier.eval().to(memory_format=torch.channels_last)
+
+
+def reject_log_odds(logits: Tensor, n_classes: int) -> Tensor:
+    """log p_K - log(1 - p_K) of the softmax over logits 0..K, ``[N, > K]`` -> float64 ``[N]``.
+
+    It orders images as p_K does, without the ties of probabilities that round to 0 or 1.
+    """
+    logits = logits.double()
+    return logits[:, n_classes] - torch.logsumexp(logits[:, :n_classes], dim=1)
 
 
 def fit(settings: dict, image_set: ImageSet, run: Run) -> tuple[Classifier, Trained]:

@@ -4,6 +4,8 @@ Every mistake is an ``InputError`` that names the file, the key, what is wrong a
 one, the nearest known name.
 """
 
+import copy
+import dataclasses
 import difflib
 import re
 from collections.abc import Iterable
@@ -16,17 +18,24 @@ from ood.errors import InputError
 from ood.registry import NOISES, REGISTRY
 
 SCALES = ("smoke", "quick", "paper")
+# what says which schema the settings of a model or a method obey
+KINDS = {"models": "type", "methods": "pipeline"}
 
 
 @dataclass(frozen=True)
 class OODSet:
-    """One OOD set of a benchmark: some or all classes of a dataset's test split."""
+    """One OOD set of a benchmark: some or all classes of a dataset's test split.
+
+    :param generated_by: the model that draws the images, anew for each seed; None for a dataset of
+        the registry
+    """
 
     name: str
     dataset: str
     classes: tuple[int, ...] | None
     group: str
     stand_in_for: str | None = None
+    generated_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -35,8 +44,8 @@ class Benchmark:
 
     :param classes: the ID labels in the order in which they are renumbered
     :param models: settings by model name, ``type`` and the benchmark's ``shape`` and
-        ``n_classes`` among them
-    :param methods: settings by method name
+        ``n_classes`` among them; only those that a method needs
+    :param methods: settings by method name, of the methods that the config asks for
     """
 
     name: str
@@ -76,17 +85,22 @@ def load_yaml(path: Path) -> dict:
     return content
 
 
-def check_schema(content: object, schema: dict, source: str, prefix: str = "") -> None:
+def check_schema(
+    content: object, schema: dict, source: str, prefix: str = "", shared: dict | None = None
+) -> None:
     """Check ``content`` against a JSON schema.
 
+    :param shared: schemas by file name that ``schema`` may refer to
     :raises InputError: with the first error's file, key and what is allowed there
     """
     from jsonschema import Draft202012Validator
+    from referencing import Registry
 
     # a wrong key explains more than the missing one that it was meant to be
     order = {"additionalProperties": 0, "required": 2}
+    registry = Registry().with_contents((shared or {}).items())
     errors = sorted(
-        Draft202012Validator(schema).iter_errors(content),
+        Draft202012Validator(schema, registry=registry).iter_errors(content),
         key=lambda e: (order.get(e.validator, 1), list(map(str, e.absolute_path))),
     )
     if not errors:
@@ -127,6 +141,21 @@ def at_scale(value: object, scale: str) -> object:
     return value
 
 
+def replace_setting(content: dict, path: str, value: object, source: str) -> None:
+    """Set ``content[a][b][c]`` for the path ``a.b.c``, which must exist.
+
+    :raises InputError: if it does not
+    """
+    *parents, last = path.split(".")
+    for part in [*parents, last]:
+        if not isinstance(content, dict) or part not in content:
+            known = nearest(part, content) if isinstance(content, dict) else ""
+            raise InputError(f"{source}: no setting {path!r}: unknown key {part!r}{known}")
+        if part is not last:
+            content = content[part]
+    content[last] = value
+
+
 class Loader:
     """Reads ``config`` and the files that it names under ``root`` (the workflow's folder)."""
 
@@ -140,6 +169,7 @@ class Loader:
             config["seeds"] = [
                 int(one) if isinstance(one, str) and one.isdecimal() else one for one in seeds
             ]
+        self.shared = {"optimizer.yaml": self.schemas["optimizer"]}
         check_schema(config, self.schemas["config"], source)
         for key in ("stand_ins", "exclude"):
             for name in config[key]:
@@ -170,13 +200,52 @@ class Loader:
         for key, names in (
             ("methods", [] if chosen == "all" else chosen),
             ("reference", [self.config["reference"]]),
+            ("variants", self.config["variants"]),
         ):
             for name in names:
                 if name not in methods:
                     raise InputError(
                         f"{self.source}: {key}: unknown method {name!r}{nearest(name, methods)}"
                     )
-        return found
+        return {name: self._asked_for(benchmark) for name, benchmark in found.items()}
+
+    def _asked_for(self, benchmark: Benchmark) -> Benchmark:
+        """The benchmark with the methods of the config, and with the models and OOD sets that
+        these need."""
+        chosen = self.config["methods"]
+        varied = {
+            variant
+            for method, changes in self.config["variants"].items()
+            if method in benchmark.methods
+            for _, _, variant in _variants(method, changes)
+        }
+        methods = {
+            name: settings
+            for name, settings in benchmark.methods.items()
+            if chosen == "all" or name in chosen or name in varied
+        }
+        if not methods:
+            raise InputError(
+                f"{self.source}: methods: the benchmark {benchmark.name!r} has none of "
+                f"{', '.join(chosen)}; it has {', '.join(benchmark.methods)}"
+            )
+        models = {}
+        needed = [m for one in methods.values() for m in self.models_of("methods", one).values()]
+        while needed:
+            name = needed.pop()
+            models[name] = benchmark.models[name]
+            needed += self.models_of("models", models[name]).values()
+        ood = {
+            name: one
+            for name, one in benchmark.ood.items()
+            if one.generated_by is None or one.generated_by in models
+        }
+        if not ood:
+            raise InputError(
+                f"benchmarks/{benchmark.name}.yaml: ood: no OOD set is left after 'exclude'"
+            )
+        in_order = {name: one for name, one in benchmark.models.items() if name in models}
+        return dataclasses.replace(benchmark, methods=methods, models=in_order, ood=ood)
 
     def benchmark(self, name: str) -> Benchmark:
         """One benchmark, checked."""
@@ -193,17 +262,19 @@ class Loader:
         if classes is None:
             raise InputError(f"{source}: id.classes: name the ID classes of {dataset}")
         identity = OODSet("id", dataset, classes, "id")
+        models, methods = self._recipe(content["recipe"], content.get("settings", {}), source)
         ood = {
             one.name: one
             for group, entries in content["ood"].items()
             for index, entry in enumerate(entries)
-            if (one := self._ood_set(entry, group, source, f"ood.{group}[{index}]")) is not None
+            if (one := self._ood_set(entry, group, models, source, f"ood.{group}[{index}]"))
+            is not None
         }
-        if not ood:
-            raise InputError(f"{source}: ood: no OOD set is left after 'exclude'")
         validation = None
         if "validation" in content:
-            validation = self._ood_set(content["validation"], "validation", source, "validation")
+            validation = self._ood_set(
+                content["validation"], "validation", models, source, "validation"
+            )
         for one in [*ood.values(), *([validation] if validation else [])]:
             for other, what in ((identity, "ID set"), (validation, "validation set")):
                 if other is not None and other is not one and _overlap(one, other):
@@ -211,7 +282,6 @@ class Loader:
                         f"{source}: OOD set {one.name!r} shares classes of {one.dataset} with the "
                         f"{what}; give it other 'classes' or another dataset"
                     )
-        models, methods = self._recipe(content["recipe"], source)
         shape = tuple(content["shape"])
         for settings in models.values():
             settings |= {"shape": list(shape), "n_classes": len(classes)}
@@ -232,9 +302,24 @@ class Loader:
         self._known_dataset(name, source, key)
         return self.config["stand_ins"].get(name, name)
 
-    def _ood_set(self, entry: str | dict, group: str, source: str, key: str) -> OODSet | None:
+    def _ood_set(
+        self, entry: str | dict, group: str, models: dict[str, dict], source: str, key: str
+    ) -> OODSet | None:
         if isinstance(entry, str):
             entry = {"dataset": entry}
+        if "generated_by" in entry:
+            model = entry["generated_by"]
+            generators = [
+                name for name, one in models.items() if self.provides("models", one, "pseudo_ood")
+            ]
+            if model not in generators:
+                raise InputError(
+                    f"{source}: {key}.generated_by: no model {model!r} that generates images"
+                    f"{nearest(model, generators)}"
+                )
+            classes = tuple(entry["classes"]) if "classes" in entry else None
+            dataset = f"generated_by_{model}"
+            return OODSet(entry.get("name", dataset), dataset, classes, group, None, model)
         original = entry["dataset"]
         dataset = self._stand_in(original, source, key)
         name = entry.get("name", dataset)
@@ -260,7 +345,10 @@ class Loader:
             )
         return tuple(classes)
 
-    def _recipe(self, name: str, referrer: str) -> tuple[dict[str, dict], dict[str, dict]]:
+    def _recipe(
+        self, name: str, changes: dict, referrer: str
+    ) -> tuple[dict[str, dict], dict[str, dict]]:
+        """Models and methods of a recipe, changed as the benchmark says, and the variants."""
         folder = self.root / "benchmarks" / "recipes"
         known = [path.stem for path in folder.glob("*.yaml")]
         if name not in known:
@@ -268,14 +356,25 @@ class Loader:
         source = f"benchmarks/recipes/{name}.yaml"
         content = load_yaml(folder / f"{name}.yaml")
         check_schema(content, self.schemas["recipe"], source)
-        resolved = at_scale(content, self.config["scale"])
-        models, methods = resolved["models"], resolved["methods"]
-        for section, entries, kind in (
-            ("models", models, "type"),
-            ("methods", methods, "pipeline"),
-        ):
+        recipe = at_scale(content, self.config["scale"])
+        self._check(recipe, source)
+        if changes:
+            for path, value in changes.items():
+                replace_setting(content, path, value, f"{referrer}: settings")
+            recipe = at_scale(content, self.config["scale"])
+            self._check(recipe, f"{referrer}: settings")
+        if self.config["variants"]:
+            for method, varied in self.config["variants"].items():
+                if method in recipe["methods"]:
+                    for path, value, variant in _variants(method, varied):
+                        self._vary(recipe, "methods", method, path, value, variant)
+            self._check(recipe, f"{self.source}: variants")
+        return recipe["models"], recipe["methods"]
+
+    def _check(self, recipe: dict, source: str) -> None:
+        for section, kind in KINDS.items():
             schemas = self.schemas[section]
-            for entry, settings in entries.items():
+            for entry, settings in recipe[section].items():
                 where = f"{section}.{entry}"
                 if settings[kind] not in schemas:
                     raise InputError(
@@ -283,31 +382,63 @@ class Loader:
                         f"{nearest(settings[kind], schemas)}"
                     )
                 schema = schemas[settings[kind]]
-                check_schema(settings, schema, source, where)
-                if section == "methods":
-                    for key, model in self.models_of(settings).items():
-                        model_type = schema["properties"][key]["model_type"]
-                        self._model(model, model_type, models, source, where, key)
-        return models, methods
+                check_schema(settings, schema, source, where, self.shared)
+                for key, model in self.models_of(section, settings).items():
+                    model_type = schema["properties"][key]["model_type"]
+                    self._check_model(model, model_type, recipe["models"], source, f"{where}.{key}")
 
-    def _model(
-        self, name: str, kind: str, models: dict[str, dict], source: str, where: str, key: str
+    def _check_model(
+        self, name: str, kind: str, models: dict[str, dict], source: str, where: str
     ) -> None:
         fitting = [model for model, settings in models.items() if settings["type"] == kind]
         if name not in fitting:
             raise InputError(
-                f"{source}: {where}.{key}: unknown model {name!r} of type {kind}"
-                f"{nearest(name, fitting)}"
+                f"{source}: {where}: unknown model {name!r} of type {kind}{nearest(name, fitting)}"
             )
 
-    def models_of(self, settings: dict) -> dict[str, str]:
-        """The models that a method's settings name, by key."""
-        properties = self.schemas["methods"][settings["pipeline"]]["properties"]
+    def _vary(
+        self, recipe: dict, section: str, name: str, path: str, value: object, variant: str
+    ) -> None:
+        """Add the entry ``variant``: a copy of ``name`` with another value, which may be a setting
+        of a model that it names; then that model gets a copy too."""
+        settings = copy.deepcopy(recipe[section][name])
+        key, _, rest = path.partition(".")
+        model = self.models_of(section, settings).get(key)
+        if model and rest:
+            changed = settings[key] = model + variant_suffix(path, value)
+            self._vary(recipe, "models", model, rest, value, changed)
+        else:
+            replace_setting(settings, path, value, f"{self.source}: variants: {section}.{name}")
+        if recipe[section].setdefault(variant, settings) != settings:
+            raise InputError(f"{self.source}: variants: two different {section} are called {variant!r}")
+
+    def models_of(self, section: str, settings: dict) -> dict[str, str]:
+        """The models that the settings of a model or method name, by key."""
+        properties = self.schemas[section][settings[KINDS[section]]]["properties"]
         return {
             key: settings[key]
             for key, schema in properties.items()
             if "model_type" in schema and key in settings
         }
+
+    def provides(self, section: str, settings: dict, what: str) -> bool:
+        """Whether the schema of a model or method says that its rules write ``what``."""
+        return what in self.schemas[section][settings[KINDS[section]]].get("provides", [])
+
+
+def variant_suffix(path: str, value: object) -> str:
+    """``_<setting>_<value>`` as names of files and methods may hold it."""
+    text = f"_{path.rpartition('.')[2]}_{value}".lower()
+    return re.sub(r"[^a-z0-9]+", "_", text).rstrip("_")
+
+
+def _variants(method: str, changes: dict[str, list]) -> list[tuple[str, object, str]]:
+    """Path, value and name of each variant of a method."""
+    return [
+        (path, value, method + variant_suffix(path, value))
+        for path, values in changes.items()
+        for value in values
+    ]
 
 
 def _overlap(one: OODSet, other: OODSet) -> bool:

@@ -8,11 +8,12 @@ import math
 import os
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -157,10 +158,64 @@ def _resume(run: Run) -> dict | None:
 
 @dataclass
 class Trained:
-    """What a run leaves: one history row per epoch, and snapshots as ``{step: state}``."""
+    """What a run leaves.
+
+    :param history: one row per epoch
+    :param kept_epoch: the epoch whose weights the network has in the end
+    :param snapshots: the trained part's state by step
+    """
 
     history: list[dict]
+    kept_epoch: int
     snapshots: dict[int, dict[str, Tensor]]
+
+
+OPTIMIZERS = {
+    "adam": torch.optim.Adam,
+    "rmsprop": torch.optim.RMSprop,
+    "adadelta": torch.optim.Adadelta,
+}
+
+
+def build_optimizer(parameters: Iterable[nn.Parameter], settings: dict) -> torch.optim.Optimizer:
+    """One of ``OPTIMIZERS``.
+
+    :param settings: ``name``, ``learning_rate``, and the rest as PyTorch calls it
+    """
+    options = dict(settings)
+    kind = OPTIMIZERS[options.pop("name")]
+    return kind(parameters, lr=options.pop("learning_rate"), **options)
+
+
+def hold_out(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sorted indices of the training images and of the random ``share`` that validates."""
+    generator = torch.Generator().manual_seed(derive_seed(seed, "hold_out"))
+    order = torch.randperm(count, generator=generator).numpy()
+    held = max(1, round(share * count))
+    return np.sort(order[held:]), np.sort(order[:held])
+
+
+def _validate(
+    network: nn.Module,
+    loss: Callable[[Tensor, Tensor], dict[str, Tensor]],
+    inputs: Tensor,
+    labels: Tensor,
+    batch_size: int,
+    run: Run,
+) -> dict[str, float]:
+    """Means of the loss's terms in eval mode; whatever is drawn is the same in every epoch."""
+    training = network.training
+    network.eval()
+    torch.manual_seed(derive_seed(run.seed, "validation"))
+    sums: dict[str, float] = {}
+    with torch.no_grad(), run.machine.autocast():
+        for start in range(0, len(inputs), batch_size):
+            batch = to_unit(inputs[start : start + batch_size])
+            terms = loss(batch, labels[start : start + batch_size])
+            for name, value in terms.items():
+                sums[name] = sums.get(name, 0) + float(value) * len(batch)
+    network.train(training)
+    return {f"validation_{name}": value / len(inputs) for name, value in sums.items()}
 
 
 def train(
@@ -174,6 +229,9 @@ def train(
     trained: nn.Module | None = None,
     augment: Callable[[Tensor], Tensor] | None = None,
     snapshot_every: int | None = None,
+    validation: tuple[Tensor, Tensor] | None = None,
+    patience: int | None = None,
+    before_epoch: Callable[[int], None] | None = None,
 ) -> Trained:
     """Train ``network`` in place.
 
@@ -186,30 +244,44 @@ def train(
     :param inputs: ``[N, ...]``; uint8 images are moved whole to the device and scaled to [0, 1]
         there, floats are used as they are
     :param labels: int64 ``[N]``
-    :param settings: ``epochs``, ``batch_size`` and ``learning_rate`` (of Adam)
+    :param settings: ``epochs``, ``batch_size`` and ``optimizer``, see ``build_optimizer``
     :param trained: the part of ``network`` that is optimised, checkpointed and snapshot; all of it
         by default
     :param snapshot_every: keep ``trained``'s state every so many steps, and at the end
+    :param validation: held-out inputs and labels, on which the loss is recorded after every epoch
+        as ``validation_<term>``, with ``network`` in eval mode
+    :param patience: stop after so many epochs without a lower ``validation_loss`` and go back to
+        the best epoch; None keeps the last
+    :param before_epoch: called with the epoch's number (from 1) before the epoch's random state is
+        set, so that it may set its own; it must leave the same for an epoch that is resumed at
     :raises InputError: if the loss is not finite
     """
     trained = trained or network
     machine = run.machine
     epochs, batch_size = settings["epochs"], settings["batch_size"]
     inputs, labels = inputs.to(machine.device), labels.to(machine.device)
-    optimizer = torch.optim.Adam(
-        [p for p in trained.parameters() if p.requires_grad], lr=settings["learning_rate"]
+    if validation is not None:
+        validation = tuple(part.to(machine.device) for part in validation)
+    optimizer = build_optimizer(
+        [p for p in trained.parameters() if p.requires_grad], settings["optimizer"]
     )
     history: list[dict] = []
     snapshots: dict[int, dict[str, Tensor]] = {}
+    best: dict[str, Tensor] = {}
     if resumed := _resume(run):
         trained.load_state_dict(resumed["network"])
         optimizer.load_state_dict(resumed["optimizer"])
-        history, snapshots = resumed["history"], resumed["snapshots"]
+        history, snapshots, best = resumed["history"], resumed["snapshots"], resumed["best"]
     starts = list(range(0, len(inputs), batch_size))
     if len(inputs) % batch_size == 1 and len(starts) > 1:
         starts.pop()  # batch norm cannot train on a single image
     for epoch in range(len(history) + 1, epochs + 1):
+        if patience is not None and epoch - 1 - _best_epoch(history) >= patience:
+            log.info("no lower validation loss for %d epochs", patience)
+            break
         begun = time.perf_counter()
+        if before_epoch:
+            before_epoch(epoch)
         torch.manual_seed(derive_seed(run.seed, epoch))
         order = torch.randperm(len(inputs)).to(machine.device)
         sums: dict[str, Tensor] = {}
@@ -226,21 +298,24 @@ def train(
                 sums[name] = sums.get(name, 0) + value.detach().double() * len(chosen)
             images += len(chosen)
             step = (epoch - 1) * len(starts) + number
-            last = epoch == epochs and number == len(starts)
-            if snapshot_every and (step % snapshot_every == 0 or last):
+            if snapshot_every and step % snapshot_every == 0:
                 snapshots[step] = cpu_state(trained)
         means = {name: float(value) / images for name, value in sums.items()}
+        seconds = time.perf_counter() - begun
+        if validation is not None:
+            means |= _validate(network, loss, *validation, batch_size, run)
         if not all(math.isfinite(value) for value in means.values()):
             raise InputError(
                 f"training diverged: {means} in epoch {epoch} of {epochs}; "
-                f"lower learning_rate (now {settings['learning_rate']:g})"
+                f"lower learning_rate (now {settings['optimizer']['learning_rate']:g})"
                 + ("" if machine.precision == "float32" else " or use precision: float32")
             )
-        seconds = time.perf_counter() - begun
         history.append(
             {"epoch": epoch, "step": epoch * len(starts), **means}
             | {"images_per_second": images / seconds, "seconds": seconds}
         )
+        if patience is not None and _best_epoch(history) == epoch:
+            best = cpu_state(trained)
         save_model(
             run.checkpoint,
             {
@@ -249,6 +324,7 @@ def train(
                 "optimizer": optimizer.state_dict(),
                 "history": history,
                 "snapshots": snapshots,
+                "best": best,
             },
         )
         left = (epochs - epoch) * seconds
@@ -260,7 +336,18 @@ def train(
             images / seconds,
             *divmod(round(left), 60),
         )
-    return Trained(history, snapshots)
+    if snapshot_every:
+        snapshots.setdefault(history[-1]["step"], cpu_state(trained))
+    if patience is None:
+        return Trained(history, len(history), snapshots)
+    trained.load_state_dict(best)
+    log.info("kept epoch %d of %d", _best_epoch(history), len(history))
+    return Trained(history, _best_epoch(history), snapshots)
+
+
+def _best_epoch(history: list[dict]) -> int:
+    """The first epoch with the lowest validation loss; 0 before the first."""
+    return min(history, key=lambda row: row["validation_loss"])["epoch"] if history else 0
 
 
 def crop_flip(padding: int = 4) -> Callable[[Tensor], Tensor]:

@@ -210,7 +210,7 @@ def fine_tune(
     The extractor stays in eval mode and untouched, so the ID images' features are computed once.
 
     :param settings: ``loss`` (``softmax`` or ``energy``), ``sigma``, ``pseudo_per_batch``,
-        ``epochs``, ``batch_size``, ``learning_rate``, ``snapshot_every`` (steps); for energy also
+        ``epochs``, ``batch_size``, ``optimizer``, ``snapshot_every`` (steps); for energy also
         ``energy``: ``weight``, ``in_quantile``, ``out_quantile``
     :param snapshots: keep the head every ``snapshot_every`` steps (protocol ``oracle``)
     """
@@ -291,8 +291,9 @@ class CMGDetector:
 
     def score(self, images: Tensor) -> Tensor:
         logits = self._logits(images)
-        score = energy(logits[:, : self.n_classes])
-        return logits[:, self.n_classes] + score if self.loss == "softmax" else score
+        if self.loss == "softmax":
+            return classifiers.reject_log_odds(logits, self.n_classes)
+        return energy(logits[:, : self.n_classes])
 
     def predict(self, images: Tensor) -> Tensor:
         return self._logits(images)[:, : self.n_classes].argmax(1)

@@ -1,7 +1,8 @@
-"""The small convolutional classifier of CMG.
+"""The small convolutional classifiers of CMG (``ConvFeatures``) and OODGen (``TwoConvFeatures``).
 
-Wang et al., "CMG: A Class-Mixed Generation Approach to Out-of-Distribution Detection",
-ECML PKDD 2022; the layers are those of the authors' released code.
+Wang et al., "CMG: A Class-Mixed Generation Approach to Out-of-Distribution Detection", ECML PKDD
+2022; Vernekar et al., "Out-of-distribution Detection in Classifiers via Generation", arXiv
+1910.04241. The layers are those of the authors' released code.
 """
 
 from torch import Tensor, nn
@@ -40,18 +41,42 @@ class ConvFeatures(nn.Sequential):
         self.out_features = channels * height * size_w
 
 
-class Classifier(nn.Module):
-    """A feature extractor and a head: linear, ReLU, linear (the part that CMG fine-tunes).
+class TwoConvFeatures(nn.Sequential):
+    """Two 3x3 convolutions without padding (32 and 64 filters), max pool 2, dropout.
 
-    ``forward`` maps images ``[N, C, H, W]`` in [0, 1] to logits ``[N, n_out]``. Logits
-    ``0 .. n_classes - 1`` belong to the ID classes, logit ``n_classes`` is CMG's reject class.
+    Maps ``[N, C, H, W]`` in [0, 1] to ``[N, out_features]``; 28x28 -> 9,216.
     """
 
-    def __init__(self, features: nn.Module, hidden: int, n_out: int):
+    def __init__(self, shape: tuple[int, int, int], width: float = 1.0, dropout: float = 0.25):
+        height, size_w, channels = shape
+        first, second = max(1, round(32 * width)), max(1, round(64 * width))
+        super().__init__(
+            nn.Conv2d(channels, first, 3),
+            nn.ReLU(),
+            nn.Conv2d(first, second, 3),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Dropout(dropout),
+            nn.Flatten(),
+        )
+        self.out_features = second * ((height - 4) // 2) * ((size_w - 4) // 2)
+
+
+class Classifier(nn.Module):
+    """A feature extractor and a head: linear, ReLU, dropout, linear (the part that CMG fine-tunes).
+
+    ``forward`` maps images ``[N, C, H, W]`` in [0, 1] to logits ``[N, n_out]``. Logits
+    ``0 .. n_classes - 1`` belong to the ID classes, logit ``n_classes`` is the reject class.
+    """
+
+    def __init__(self, features: nn.Module, hidden: int, n_out: int, dropout: float = 0.0):
         super().__init__()
         self.features = features
         self.head = nn.Sequential(
-            nn.Linear(features.out_features, hidden), nn.ReLU(), nn.Linear(hidden, n_out)
+            nn.Linear(features.out_features, hidden),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, n_out),
         )
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Convolutional conditional variational auto-encoders.
 
-The two nets of CMG (Wang et al., ECML PKDD 2022, released code): ``conv`` for 28x28x1 and
-``resnet`` for 32x32x3. Only the decoder sees the class.
+``CVAE``: the two nets of CMG (Wang et al., ECML PKDD 2022, released code), ``conv`` for 28x28x1
+and ``resnet`` for 32x32x3; only the decoder sees the class. ``OneHotCVAE``: the net of OODGen
+(Vernekar et al., arXiv 1910.04241, released code); encoder and decoder see it, as a one-hot.
 """
 
 import torch
@@ -157,3 +158,78 @@ class CVAE(nn.Module):
         mean, log_variance = self.encode(images)
         latent = mean + torch.randn_like(mean) * torch.exp(0.5 * log_variance)
         return self.decode(latent, self.embed(labels)), mean, log_variance
+
+
+class OneHotCVAE(nn.Module):
+    """Two convolutions, a small dense layer with the class, two heads; mirrored by the decoder.
+
+    :param shape: ``(H, W, C)``; H and W must be multiples of 4
+    :param latent: L, the size of the latent
+    :param hidden: units of the encoder's dense layer; the decoder has none
+    :param width: factor on the number of filters
+    :param deterministic: the latent is the mean, in training too (as in the released code): no
+        noise, a KL-regularised auto-encoder
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        n_classes: int,
+        latent: int = 8,
+        hidden: int = 16,
+        width: float = 1.0,
+        deterministic: bool = False,
+    ):
+        super().__init__()
+        height, size_w, channels = shape
+        first, second = max(1, round(32 * width)), max(1, round(64 * width))
+        base = (second, height // 4, size_w // 4)
+        features = base[0] * base[1] * base[2]
+        self.n_classes = n_classes
+        self.latent = latent
+        self.deterministic = deterministic
+        self.features = nn.Sequential(
+            nn.Conv2d(channels, first, 3, 2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(first, second, 3, 2, padding=1),
+            nn.ReLU(),
+            nn.Flatten(),
+        )
+        self.hidden = nn.Sequential(nn.Linear(features + n_classes, hidden), nn.ReLU())
+        self.mean = nn.Linear(hidden, latent)
+        self.log_variance = nn.Linear(hidden, latent)
+        self.decoder = nn.Sequential(
+            nn.Linear(latent + n_classes, features),
+            nn.ReLU(),
+            nn.Unflatten(1, base),
+            nn.ConvTranspose2d(second, second, 3, 2, padding=1, output_padding=1),
+            nn.ReLU(),
+            nn.ConvTranspose2d(second, first, 3, 2, padding=1, output_padding=1),
+            nn.ReLU(),
+            nn.ConvTranspose2d(first, channels, 3, 1, padding=1),
+        )
+
+    def one_hot(self, labels: Tensor) -> Tensor:
+        """``[N, K]`` of int64 labels ``[N]``."""
+        return F.one_hot(labels, self.n_classes).to(self.mean.weight.dtype)
+
+    def encode(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log variance, ``[N, L]`` each, of images ``[N, C, H, W]``."""
+        features = torch.cat([self.features(images), self.one_hot(labels)], dim=1)
+        hidden = self.hidden(features)
+        return self.mean(hidden), self.log_variance(hidden)
+
+    def decode(self, latent: Tensor, one_hot: Tensor) -> Tensor:
+        """Images ``[N, C, H, W]`` in [0, 1]."""
+        return torch.sigmoid(self.decoder(torch.cat([latent, one_hot], dim=1)))
+
+    def forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits of the reconstruction, mean and log variance.
+
+        In training the latent is drawn by reparameterisation, in eval mode it is the mean.
+        """
+        mean, log_variance = self.encode(images, labels)
+        latent = mean
+        if self.training and not self.deterministic:
+            latent = mean + torch.randn_like(mean) * torch.exp(0.5 * log_variance)
+        return self.decoder(torch.cat([latent, self.one_hot(labels)], dim=1)), mean, log_variance
