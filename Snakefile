@@ -14,6 +14,7 @@ include: "rules/data.smk"
 include: "rules/models.smk"
 include: "rules/baselines.smk"
 include: "rules/cmg.smk"
+include: "rules/oodgen.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
 

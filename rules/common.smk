@@ -110,7 +110,7 @@ def model_settings(wildcards):
     return of(wildcards).models[wildcards.model]
 
 
-def models_named_by(wildcards):
+def models_named_by(wildcards, file="model.pt"):
     """Input edges of the models that a method's or a model's settings name: `<key>` and
     `<key>_config`."""
     if "method" in wildcards.keys():
@@ -120,7 +120,7 @@ def models_named_by(wildcards):
     folder = f"{RUN}/models".format(**wildcards)
     edges = {}
     for key, name in named.items():
-        edges[key] = ancient(f"{folder}/{name}/model.pt")
+        edges[key] = ancient(f"{folder}/{name}/{file}")
         edges[f"{key}_config"] = f"{folder}/{name}/config.json"
     return edges
 

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from ood.images import ImageSet
+from ood.images import ImageSet, to_array, to_bytes
 from ood.methods import cmg
 from ood.plots import grid
 from ood.training import derive_seed
@@ -16,12 +16,8 @@ with job(snakemake):
     cvae = cmg.load_cvae(snakemake.input.cvae)
     torch.manual_seed(derive_seed(snakemake.wildcards.seed, snakemake.wildcards.method, "samples"))
     images, pairs = cmg.generate(cvae, COUNT, sigma)
-
-    def to_bytes(images):
-        return (images * 255).round().byte().permute(0, 2, 3, 1).numpy()
-
     # the label is the pair of mixed classes: first * K + second
     labels = (pairs[:, 0] * cvae.n_classes + pairs[:, 1]).numpy().astype(np.int64)
-    ImageSet(to_bytes(images), labels).save(snakemake.output.samples)
+    ImageSet(to_array(to_bytes(images)), labels).save(snakemake.output.samples)
     rows = cmg.sample_gallery(cvae, sigma)
-    grid(snakemake.output.grid, [(title, to_bytes(row)) for title, row in rows])
+    grid(snakemake.output.grid, [(title, to_array(to_bytes(row))) for title, row in rows])

@@ -85,6 +85,9 @@ def train_model(snakemake, fit) -> None:
         sum(value.numel() for value in network.parameters()),
         chosen,
         sha256=training.state_digest(state),
+        kept_epoch=trained.kept_epoch,
     )
+    if "snapshots" in snakemake.output.keys():
+        training.save_model(snakemake.output.snapshots, trained.snapshots)
     save_history(snakemake.output.history, trained.history)
     run.checkpoint.unlink()

@@ -410,7 +410,9 @@ class Loader:
         else:
             replace_setting(settings, path, value, f"{self.source}: variants: {section}.{name}")
         if recipe[section].setdefault(variant, settings) != settings:
-            raise InputError(f"{self.source}: variants: two different {section} are called {variant!r}")
+            raise InputError(
+                f"{self.source}: variants: two different {section} are called {variant!r}"
+            )
 
     def models_of(self, section: str, settings: dict) -> dict[str, str]:
         """The models that the settings of a model or method name, by key."""

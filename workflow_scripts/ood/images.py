@@ -139,6 +139,16 @@ def to_unit(images: torch.Tensor) -> torch.Tensor:
     return images if images.is_floating_point() else images.to(torch.float32).div_(255)
 
 
+def to_bytes(images: torch.Tensor) -> torch.Tensor:
+    """Floats, clipped to [0, 1] -> uint8 ``[0, 255]``."""
+    return (images.clamp(0, 1) * 255).round().byte()
+
+
+def to_array(images: torch.Tensor) -> np.ndarray:
+    """``[N, C, H, W]`` tensor -> ``[N, H, W, C]`` array of the same type."""
+    return images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
 def convert(
     images: list[np.ndarray], shape: tuple[int, int, int], invert: bool = False
 ) -> np.ndarray:

@@ -26,21 +26,36 @@ def _save(figure, path: str | Path) -> None:
 
 
 def curves(path: str | Path, history: pd.DataFrame) -> None:
-    """One panel per recorded term over epochs."""
-    names = history.columns.drop(["epoch", "step", "images_per_second", "seconds"])
+    """One panel per recorded term over epochs, with the validation images' where there are any."""
+    names = [
+        name
+        for name in history.columns.drop(["epoch", "step", "images_per_second", "seconds"])
+        if not name.startswith("validation_")
+    ]
     figure, axes = plt.subplots(
         1, len(names), figsize=(3.6 * len(names), 3), squeeze=False, layout="constrained"
     )
     for axis, name in zip(axes[0], names, strict=True):
-        axis.plot(history["epoch"], history[name], marker="o", ms=3, color=ID_COLOUR)
+        line = {"marker": "o", "ms": 3}
+        axis.plot(history["epoch"], history[name], color=COLOURS[0], label="training", **line)
+        if (held_out := f"validation_{name}") in history:
+            axis.plot(
+                history["epoch"], history[held_out], color=COLOURS[1], label="validation", **line
+            )
+            axis.legend(frameon=False)
         axis.set(xlabel="epoch", title=name.replace("_", " "))
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
     _save(figure, path)
 
 
-def grid(path: str | Path, rows: list[tuple[str, np.ndarray]]) -> None:
-    """Rows of images with a title each; uint8 ``[N, H, W, C]``, or float32 clipped to [0, 1]."""
+def grid(
+    path: str | Path, rows: list[tuple[str, np.ndarray]], heads: list[str] | None = None
+) -> None:
+    """Rows of images with a title each; uint8 ``[N, H, W, C]``, or float32 clipped to [0, 1].
+
+    :param heads: titles of the columns
+    """
     columns = max(len(images) for _, images in rows)
     figure, axes = plt.subplots(
         len(rows),
@@ -58,6 +73,46 @@ def grid(path: str | Path, rows: list[tuple[str, np.ndarray]]) -> None:
         line[0].text(
             -0.15, 0.5, title, ha="right", va="center", transform=line[0].transAxes, fontsize=10
         )
+    for axis, head in zip(axes[0], heads or [], strict=False):
+        axis.set_title(head, fontsize=9)
+    _save(figure, path)
+
+
+def latents(
+    path: str | Path,
+    title: str,
+    known: np.ndarray,
+    shell: np.ndarray,
+    labels: np.ndarray,
+    outlines: list[list[np.ndarray]],
+) -> None:
+    """Latents in a plane by class: of ID images, and of the shells around the classes.
+
+    :param known: ``[N, 2]``
+    :param shell: ``[N, 2]``
+    :param labels: ``[N]``, of both
+    :param outlines: closed lines ``[P, 2]`` by class, in the order of the labels
+    """
+    figure, axis = plt.subplots(figsize=(7.6, 7), layout="constrained")
+    for number, (label, lines) in enumerate(zip(np.unique(labels), outlines, strict=True)):
+        colour = COLOURS[number % len(COLOURS)]
+        chosen = labels == label
+        axis.scatter(*known[chosen].T, s=9, color=colour, alpha=0.6, lw=0)
+        axis.scatter(*shell[chosen].T, s=16, color=colour, alpha=0.6, marker="x", lw=0.8)
+        for line in lines:
+            axis.plot(*line.T, color=colour, lw=1)
+        # there are more classes than colours
+        axis.annotate(
+            str(label),
+            known[chosen].mean(0),
+            ha="center",
+            va="center",
+            fontsize=13,
+            bbox={"boxstyle": "circle,pad=0.2", "facecolor": "white", "edgecolor": colour},
+        )
+    axis.set_title(title)
+    axis.set_aspect("equal", adjustable="datalim")
+    axis.grid(alpha=0.3)
     _save(figure, path)
 
 

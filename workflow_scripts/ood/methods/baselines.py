@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ood import classifier as classifiers
 from ood.detector import Record, Remembered
-from ood.images import ImageSet, to_tensor, to_unit
+from ood.images import ImageSet, to_array, to_bytes, to_tensor, to_unit
 from ood.models.convnet import Classifier
 from ood.training import Machine, cpu_state, load_model
 
@@ -133,7 +133,7 @@ def complexity(images: Tensor) -> Tensor:
     from PIL import Image
 
     sizes = []
-    arrays = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    arrays = to_array(to_bytes(images))
     for array in arrays:
         buffer = io.BytesIO()
         Image.fromarray(np.squeeze(array)).save(buffer, "png", compress_level=9)

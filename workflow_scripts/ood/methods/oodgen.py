@@ -1,0 +1,495 @@
+"""OODGen: OOD detection in classifiers via generation (Vernekar et al., arXiv 1910.04241).
+
+A conditional VAE learns the manifold of the ID images. Two kinds of pseudo-OOD images surround it:
+type I leaves the manifold, an ID image plus a step orthogonal to it (in the null space of the
+decoder's transposed Jacobian); type II stays on the manifold, decoded from a shell around the
+latents of a class. A classifier with one more class learns to reject both.
+
+The latents are the encoder's means. Where paper, released code and re-implementation differ, the
+settings say what is done: ``deterministic_latent``, ``null_space``, ``clip_type1``.
+"""
+
+import copy
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.func import jvp, vmap
+
+from ood import classifier as classifiers
+from ood.detector import Record, Remembered
+from ood.errors import InputError
+from ood.images import ImageSet, to_bytes, to_tensor, to_unit
+from ood.models.convnet import Classifier
+from ood.models.vae import OneHotCVAE
+from ood.training import Machine, Run, Trained, derive_seed, hold_out, load_model, train
+
+log = logging.getLogger(__name__)
+
+# images whose Jacobians are computed at once; measured with bench/jacobians.py: on a CPU the
+# activations of more images leave the cache, on a GPU fewer leave it idle
+JACOBIAN_CHUNK = {"cpu": 16, "cuda": 512}
+
+
+def record(settings: dict) -> Record:
+    """Where the method comes from; the same for both scores."""
+    return Record(
+        title="Out-of-distribution Detection in Classifiers via Generation",
+        authors="Vernekar, Gaurav, Abdelzad, Denouden, Salay, Czarnecki",
+        year=2019,
+        arxiv="1910.04241",
+        seed_settings="released code sverneka/OODGen",
+        tuned_on="nothing",
+    )
+
+
+# Stage 1: the conditional VAE
+
+
+def build_cvae(settings: dict) -> OneHotCVAE:
+    """A CVAE with fresh weights, see ``OneHotCVAE`` for the settings' meaning."""
+    return OneHotCVAE(
+        tuple(settings["shape"]),
+        settings["n_classes"],
+        settings["latent"],
+        settings["hidden"],
+        settings["width"],
+        settings["deterministic_latent"],
+    )
+
+
+def load_cvae(path: str | Path, machine: Machine) -> OneHotCVAE:
+    """The frozen CVAE of a ``model.pt``, in eval mode."""
+    content = load_model(path)
+    cvae = build_cvae(content["settings"])
+    cvae.load_state_dict(content["state"])
+    cvae.to(machine.device, memory_format=torch.channels_last)
+    return cvae.eval().requires_grad_(False)
+
+
+def cvae_loss(
+    images: Tensor, logits: Tensor, mean: Tensor, log_variance: Tensor, kl_weight: float = 1.0
+) -> dict[str, Tensor]:
+    """Binary cross-entropy summed over the pixels + KL, averaged over the batch.
+
+    The published weight is 1; images with few pixels need less, or the latent stays unused.
+    """
+    count = len(images)
+    error = F.binary_cross_entropy_with_logits(logits.float(), images, reduction="sum") / count
+    mean, log_variance = mean.float(), log_variance.float()
+    kl = -0.5 * (1 + log_variance - mean**2 - log_variance.exp()).sum() / count
+    return {"loss": error + kl_weight * kl, "cross_entropy": error, "kl": kl}
+
+
+def _training_parts(settings: dict, image_set: ImageSet, run: Run) -> tuple[ImageSet, ImageSet]:
+    """The images to train on and those that validate, chosen by the run's seed."""
+    return tuple(
+        ImageSet(image_set.images[part], image_set.labels[part])
+        for part in hold_out(len(image_set), settings["validation_share"], run.seed)
+    )
+
+
+def _tensors(image_set: ImageSet) -> tuple[Tensor, Tensor]:
+    return to_tensor(image_set.images), torch.from_numpy(image_set.labels)
+
+
+def fit_cvae(settings: dict, image_set: ImageSet, run: Run) -> tuple[OneHotCVAE, Trained]:
+    """Train the CVAE on ID images with labels 0 .. n_classes - 1.
+
+    :param settings: of ``build_cvae`` and ``train``; ``kl_weight``; ``validation_share`` of the images decides
+        when to stop, ``patience`` epochs after the lowest loss
+    """
+    torch.manual_seed(run.seed)
+    cvae = build_cvae(settings).to(run.machine.device, memory_format=torch.channels_last).train()
+
+    def loss(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        return cvae_loss(images, *cvae(images, labels), settings["kl_weight"])
+
+    training, validation = _training_parts(settings, image_set, run)
+    trained = train(
+        cvae,
+        loss,
+        *_tensors(training),
+        settings,
+        run,
+        validation=_tensors(validation),
+        patience=settings["patience"],
+    )
+    return cvae.eval(), trained
+
+
+# Type I: off the manifold
+
+
+def decoder_jacobian(cvae: OneHotCVAE, latents: Tensor, one_hot: Tensor) -> Tensor:
+    """d decoder(z, y) / dz after the sigmoid, y fixed: ``[N, C * H * W, L]``.
+
+    One forward-mode pass per latent dimension, all at once; the primal pass is shared.
+    """
+
+    def along(tangent: Tensor) -> Tensor:
+        directions = tangent.expand_as(latents)
+        return jvp(lambda z: cvae.decode(z, one_hot).flatten(1), (latents,), (directions,))[1]
+
+    return vmap(along, out_dims=2)(torch.eye(latents.shape[1], device=latents.device))
+
+
+def projected_directions(jacobian: Tensor) -> Tensor:
+    """Isotropic random unit vectors of the null space of J^T, ``[N, P, L]`` -> ``[N, P]``.
+
+    v = (I - Q Q^T) g with g ~ N(0, I) and Q from a QR decomposition of J, scaled to length 1.
+    """
+    basis = torch.linalg.qr(jacobian)[0]
+    direction = torch.randn(jacobian.shape[:2]).to(jacobian)[:, :, None]
+    for _ in range(2):  # the second time removes what rounding left
+        direction = direction - basis @ (basis.mT @ direction)
+    return F.normalize(direction.squeeze(2), dim=1)
+
+
+def rref_directions(jacobian: Tensor) -> Tensor:
+    """The released code's unit vectors of the null space of J^T, ``[N, P, L]`` -> ``[N, P]``.
+
+    The basis is that of the reduced row echelon form of J^T, each vector scaled to length 1 and
+    weighted by U(-1, 1). Its pivots are the first pixels, where J is tiny: most of a direction's
+    energy sits on these few.
+    """
+    directions = [
+        weights @ rref_null_space(one.T)
+        for one, weights in zip(
+            jacobian.double().cpu().numpy(),
+            torch.rand(jacobian.shape[:2], dtype=torch.float64).mul(2).sub(1).numpy(),
+            strict=True,
+        )
+    ]
+    return F.normalize(torch.from_numpy(np.stack(directions)), dim=1).to(jacobian)
+
+
+def rref_null_space(matrix: np.ndarray) -> np.ndarray:
+    """A basis of the null space of ``[L, P]`` from its reduced row echelon form.
+
+    :return: ``[P, P]``, a unit vector for each column without pivot, zeros for those with one
+    """
+    reduced = matrix.copy()
+    tolerance = np.finfo(float).eps * np.abs(matrix).max() * max(matrix.shape)
+    pivots: list[int] = []
+    for column in range(matrix.shape[1]):
+        row = len(pivots)
+        if row == len(matrix):
+            break
+        best = row + np.abs(reduced[row:, column]).argmax()
+        if abs(reduced[best, column]) <= tolerance:
+            continue
+        reduced[[row, best]] = reduced[[best, row]]
+        reduced[row] /= reduced[row, column]
+        others = np.arange(len(matrix)) != row
+        reduced[others] -= np.outer(reduced[others, column], reduced[row])
+        pivots.append(column)
+    basis = np.eye(matrix.shape[1])
+    basis[:, pivots] = -reduced[: len(pivots)].T
+    basis[pivots] = 0
+    return basis / np.maximum(np.linalg.norm(basis, axis=1, keepdims=True), tolerance)
+
+
+DIRECTIONS = {"projected": projected_directions, "rref": rref_directions}
+
+
+# Type II: on the manifold, outside the data
+
+
+@dataclass(frozen=True)
+class Ellipsoid:
+    """The Gaussian of a class's latents, in the subspace where they vary.
+
+    :param mean: ``[L]``
+    :param axes: ``[L, r]``, A with A A^T = covariance: eigenvectors times standard deviations; the
+        encoder's small dense layer often leaves r < L
+    :param radius: r_c, the Mahalanobis distance within which a given share of the latents lies
+    """
+
+    mean: Tensor
+    axes: Tensor
+    radius: float
+
+    def distance(self, latents: Tensor) -> Tensor:
+        """Mahalanobis distance inside the subspace, ``[N, L]`` -> float64 ``[N]``."""
+        return ((latents.double() - self.mean) @ torch.linalg.pinv(self.axes).T).norm(dim=1)
+
+    def shell(self, radii: Tensor) -> Tensor:
+        """Latents at the given distances in uniform directions, ``[N]`` -> float64 ``[N, L]``."""
+        directions = torch.randn(len(radii), self.axes.shape[1], dtype=torch.float64)
+        directions = F.normalize(directions, dim=1).to(radii.device)
+        return self.mean + (radii[:, None] * directions) @ self.axes.T
+
+
+def fit_ellipsoid(latents: Tensor, quantile: float) -> Ellipsoid:
+    """The ellipsoid of one class's latents ``[N, L]``, in float64.
+
+    Eigenvalues below 1e-6 of the largest are dropped: the covariance is often singular.
+
+    :raises InputError: if the latents are all the same
+    """
+    latents = latents.double()
+    mean = latents.mean(0)
+    values, vectors = torch.linalg.eigh(torch.atleast_2d(torch.cov(latents.T)))
+    if not values[-1] > 0:
+        raise InputError("the CVAE gives all images of a class the same latent; train it longer")
+    kept = values > 1e-6 * values[-1]
+    unit = Ellipsoid(mean, vectors[:, kept] * values[kept].sqrt(), 1.0)
+    distances = unit.distance(latents).sort().values
+    return Ellipsoid(mean, unit.axes, float(distances[int(quantile * len(distances))]))
+
+
+@dataclass(frozen=True)
+class Base:
+    """ID images on the CVAE's device, to draw pseudo-OOD images around.
+
+    :param images: uint8 ``[N, C, H, W]`` in [0, 255]
+    :param labels: int64 ``[N]`` in 0 .. K - 1
+    :param latents: ``[N, L]``, the encoder's means
+    """
+
+    images: Tensor
+    labels: Tensor
+    latents: Tensor
+
+
+def encode(cvae: OneHotCVAE, image_set: ImageSet) -> Base:
+    """The images with their latents; in batches."""
+    images, labels = (part.to(cvae.mean.weight.device) for part in _tensors(image_set))
+    batches = zip(images.split(1000), labels.split(1000), strict=True)
+    with torch.no_grad():
+        latents = torch.cat([cvae.encode(to_unit(some), those)[0] for some, those in batches])
+    return Base(images, labels, latents)
+
+
+def fit_ellipsoids(base: Base, quantile: float) -> list[Ellipsoid]:
+    """One for each class, in the order of the classes."""
+    found = []
+    for k in range(int(base.labels.max()) + 1):
+        found.append(fit_ellipsoid(base.latents[base.labels == k], quantile))
+        rank, radius = found[k].axes.shape[1], found[k].radius
+        log.info("class %d: latents of rank %d, radius %.3f", k, rank, radius)
+    return found
+
+
+@dataclass(frozen=True)
+class Generator:
+    """Draws both types from PyTorch's global random state.
+
+    :param settings: ``null_space`` (of ``DIRECTIONS``), ``lengths`` (a, b), ``clip_type1``,
+        ``shell`` (the range of rho in units of r_c)
+    """
+
+    cvae: OneHotCVAE
+    settings: dict
+    ellipsoids: list[Ellipsoid]
+    base: Base
+
+    def type1(self, chosen: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """x + s e v: a step of length e ~ U(a, b) off the manifold, either way.
+
+        :param chosen: int64 indices ``[M]`` of base images
+        :param lengths: ``[M]``, instead of random ones
+        :return: ``[M, C, H, W]``, uint8, or float32 if ``clip_type1`` is off, where values leave
+            [0, 1]
+        """
+        base = self.base
+        directions = DIRECTIONS[self.settings["null_space"]]
+        found = []
+        with torch.no_grad():
+            for part in chosen.split(JACOBIAN_CHUNK[chosen.device.type]):
+                one_hot = self.cvae.one_hot(base.labels[part])
+                jacobian = decoder_jacobian(self.cvae, base.latents[part], one_hot)
+                found.append(directions(jacobian))
+        if lengths is None:
+            low, high = self.settings["lengths"]
+            lengths = torch.rand(len(chosen)) * (high - low) + low
+        signs = torch.randint(0, 2, (len(chosen),)) * 2 - 1
+        steps = torch.cat(found) * (signs * lengths).to(chosen.device)[:, None]
+        images = to_unit(base.images[chosen]) + steps.view(-1, *base.images.shape[1:])
+        return to_bytes(images) if self.settings["clip_type1"] else images
+
+    def type2(self, labels: Tensor, factors: Tensor | None = None) -> Tensor:
+        """Decoded latents of each label's shell, rho ~ U(first, second) r_c.
+
+        :param labels: int64 ``[M]``
+        :param factors: ``[M]``, multiples of r_c instead of random ones
+        :return: uint8 ``[M, C, H, W]``
+        """
+        latents = self.shell(labels, factors).float()
+        with torch.no_grad():
+            return torch.cat(
+                [
+                    to_bytes(self.cvae.decode(some, self.cvae.one_hot(those)))
+                    for some, those in zip(latents.split(256), labels.split(256), strict=True)
+                ]
+            )
+
+    def shell(self, labels: Tensor, factors: Tensor | None = None) -> Tensor:
+        """The latents of type II, float64 ``[M, L]``; see ``type2``."""
+        if factors is None:
+            low, high = self.settings["shell"]
+            factors = torch.rand(len(labels), dtype=torch.float64) * (high - low) + low
+        factors = factors.to(labels.device, torch.float64)
+        latents = factors.new_empty(len(labels), self.cvae.latent)
+        for k, one in enumerate(self.ellipsoids):
+            of_class = labels == k
+            latents[of_class] = one.shell(one.radius * factors[of_class])
+        return latents
+
+    def sample(self, count: int) -> Tensor:
+        """Indices of ``count`` base images without repetition, or of all where there are fewer."""
+        labels = self.base.labels
+        return torch.randperm(len(labels))[:count].to(labels.device)
+
+
+# Stage 2: the classifier with a reject class
+
+
+def rejecting_loss(
+    logits: Tensor, labels: Tensor, pseudo_logits: Tensor, weight: float
+) -> dict[str, Tensor]:
+    """Cross-entropy over K + 1 classes, the reject class weighted, averaged over the batch *size*.
+
+    :param logits: of ID images, ``[N, K + 1]``
+    :param pseudo_logits: of pseudo-OOD images, ``[M, K + 1]``
+    """
+    reject = torch.full((len(pseudo_logits),), logits.shape[1] - 1, device=labels.device)
+    known = F.cross_entropy(logits, labels, reduction="sum")
+    rejected = F.cross_entropy(pseudo_logits, reject, reduction="sum")
+    return {
+        "loss": (known + weight * rejected) / (len(logits) + len(pseudo_logits)),
+        "accuracy": (logits.argmax(1) == labels).float().mean(),
+        "rejected": (pseudo_logits.argmax(1) == reject).float().mean(),
+    }
+
+
+class Pools:
+    """The pseudo-OOD images of an epoch; a pure function of seed and epoch, so that a resumed run
+    finds the same."""
+
+    def __init__(self, generator: Generator, settings: dict, seed: int):
+        self.generator, self.settings, self.seed = generator, settings, seed
+        self.made: dict[str, int] = {}
+        self.images: dict[str, Tensor] = {}
+
+    def refresh(self, epoch: int) -> None:
+        """Draw what is due: type I every ``type1_every`` epochs, type II every ``type2_every``."""
+        generator = self.generator
+        makers: dict[str, Callable[[Tensor], Tensor]] = {
+            "type1": generator.type1,
+            "type2": lambda chosen: generator.type2(generator.base.labels[chosen]),
+        }
+        for name, make in makers.items():
+            number = (epoch - 1) // self.settings[f"{name}_every"]
+            if self.made.get(name) != number:
+                torch.manual_seed(derive_seed(self.seed, name, number))
+                self.images[name] = make(generator.sample(self.settings["pool_size"]))
+                self.made[name] = number
+
+    def draw(self) -> Tensor:
+        """Images of one step, ``type1_per_batch`` and ``type2_per_batch``, drawn with repetition;
+        float32 ``[M, C, H, W]``."""
+        parts = []
+        for name, pool in self.images.items():
+            index = torch.randint(0, len(pool), (self.settings[f"{name}_per_batch"],))
+            parts.append(to_unit(pool[index.to(pool.device)]))
+        return torch.cat(parts)
+
+
+def fit_classifier(
+    settings: dict, cvae: OneHotCVAE, image_set: ImageSet, run: Run, *, snapshots: bool
+) -> tuple[Classifier, Trained]:
+    """Train the K + 1 classifier on ID images, type I and type II.
+
+    :param settings: of ``classifiers.build`` and ``train``; ``generation``: of ``Generator``, and
+        ``radius_quantile``; ``reject_weight``, ``pool_size``, ``type1_every``, ``type2_every``
+        (epochs), ``type1_per_batch``, ``type2_per_batch``; ``validation_share`` of the ID images,
+        with pools of their own, is recorded, and decides where ``patience`` is not None
+    :param snapshots: keep the state every ``snapshot_every`` steps (protocol ``oracle``)
+    """
+    torch.manual_seed(run.seed)
+    network = classifiers.build(settings)
+    network.to(run.machine.device, memory_format=torch.channels_last).train()
+    training, validation = _training_parts(settings, image_set, run)
+    base = encode(cvae, training)
+    ellipsoids = fit_ellipsoids(base, settings["generation"]["radius_quantile"])
+
+    def pools_around(base: Base, *name: str) -> Pools:
+        generator = Generator(cvae, settings["generation"], ellipsoids, base)
+        return Pools(generator, settings, derive_seed(run.seed, *name))
+
+    pools = pools_around(base)
+    held_out = pools_around(encode(cvae, validation), "validation")
+    held_out.refresh(1)
+
+    def loss(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        pseudo = (pools if network.training else held_out).draw()
+        logits = network(torch.cat([images, pseudo])).float()
+        known, rejected = logits[: len(images)], logits[len(images) :]
+        return rejecting_loss(known, labels, rejected, settings["reject_weight"])
+
+    trained = train(
+        network,
+        loss,
+        *_tensors(training),
+        settings,
+        run,
+        validation=_tensors(validation),
+        patience=settings["patience"],
+        before_epoch=pools.refresh,
+        snapshot_every=settings["snapshot_every"] if snapshots else None,
+    )
+    return network.eval(), trained
+
+
+# Scoring
+
+
+class OODGenDetector:
+    """The K + 1 classifier with one of two scores.
+
+    ``reject``: log p_K - log(1 - p_K), and an image that is rejected belongs to no class.
+    ``max``: the largest ID probability p_k of the same softmax, as log(1 - p_k) - log p_k, and the
+    class is taken among the ID classes.
+    """
+
+    def __init__(self, classifier: torch.nn.Module, score: str, n_classes: int):
+        self.classifier = classifier
+        self.kind = score
+        self.n_classes = n_classes
+
+    def score(self, images: Tensor) -> Tensor:
+        logits = self.classifier(images).double()
+        if self.kind == "reject":
+            return classifiers.reject_log_odds(logits, self.n_classes)
+        best = logits[:, : self.n_classes].argmax(1, keepdim=True)
+        others = logits.scatter(1, best, -torch.inf)
+        return torch.logsumexp(others, dim=1) - logits.gather(1, best).squeeze(1)
+
+    def predict(self, images: Tensor) -> Tensor:
+        logits = self.classifier(images)
+        if self.kind == "max":
+            return logits[:, : self.n_classes].argmax(1)
+        best = logits.argmax(1)
+        return torch.where(best == self.n_classes, -1, best)
+
+
+def load(path: str | Path, machine: Machine) -> OODGenDetector:
+    """The detector of a ``detector.pt``."""
+    content = load_model(path)
+    classifier = classifiers.restore(content["classifier"], content["state"]).to(machine.device)
+    n_classes = content["classifier"]["n_classes"]
+    return OODGenDetector(Remembered(classifier), content["score"], n_classes)
+
+
+def at_snapshot(detector: OODGenDetector, state: dict[str, Tensor]) -> OODGenDetector:
+    """The detector with its classifier as it was at a snapshot."""
+    classifier = copy.deepcopy(detector.classifier.extractor)
+    classifier.load_state_dict(state)
+    return OODGenDetector(Remembered(classifier), detector.kind, detector.n_classes)
