@@ -20,6 +20,7 @@ CLASSIFIER = {
     "width": 0.1,
     "hidden": 8,
     "dropout": 0.2,
+    "head_dropout": 0.0,
 }
 SETTINGS = {
     "msp": {},

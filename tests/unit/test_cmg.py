@@ -25,10 +25,11 @@ CLASSIFIER = {
     "width": 0.1,
     "hidden": 16,
     "dropout": 0.0,
+    "head_dropout": 0.0,
     "augmentation": "none",
     "epochs": 20,
     "batch_size": 8,
-    "learning_rate": 1e-3,
+    "optimizer": {"name": "adam", "learning_rate": 1e-3},
 }
 
 
@@ -70,7 +71,7 @@ def settings(loss="softmax", **changes):
         "pseudo_per_batch": 8,
         "epochs": 2,
         "batch_size": 8,
-        "learning_rate": 1e-2,
+        "optimizer": {"name": "adam", "learning_rate": 1e-2},
         "snapshot_every": 2,
     }
     if loss == "energy":

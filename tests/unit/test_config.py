@@ -60,13 +60,13 @@ def test_paper_scale_is_cmgs_published_settings():
     found = load(ROOT, benchmarks=["mnist_partition1", "cifar10"], scale="paper")
     mnist, cifar = found["mnist_partition1"], found["cifar10"]
     for benchmark, epochs, sigma in ((mnist, 100, 3), (cifar, 200, 5)):
-        for model in benchmark.models.values():
+        for model in (benchmark.models[name] for name in ("classifier", "cvae")):
             assert (model["epochs"], model["batch_size"], model["width"]) == (epochs, 512, 1.0)
-            assert model["learning_rate"] == 0.001
+            assert model["optimizer"] == {"name": "adam", "learning_rate": 0.001}
         for name in ("cmg_softmax", "cmg_energy"):
             method = benchmark.methods[name]
             assert (method["epochs"], method["batch_size"]) == (15, 128)
-            assert (method["sigma"], method["learning_rate"]) == (sigma, 1e-4)
+            assert (method["sigma"], method["optimizer"]["learning_rate"]) == (sigma, 1e-4)
             assert method["pseudo_per_batch"] == 128
         assert benchmark.methods["cmg_energy"]["energy"] == {
             "weight": 0.1,
@@ -107,8 +107,8 @@ def test_only_whole_triples_are_scales():
         ({"exclude": ["spere"]}, r"exclude: unknown dataset 'spere'; did you mean 'sphere'\?"),
         ({"stand_ins": {"mnist": "emnits"}}, r"stand_ins: unknown dataset 'emnits'"),
         (
-            {"exclude": ["digits", "patches", "gaussian", "uniform", "sphere"]},
-            r"benchmarks/digits\.yaml: ood: no OOD set is left after 'exclude'",
+            {"benchmarks": ["mnist_partition1"], "exclude": ["mnist"]},
+            r"benchmarks/mnist_partition1\.yaml: ood: no OOD set is left after 'exclude'",
         ),
     ],
 )
@@ -187,8 +187,10 @@ def test_mistakes_in_a_benchmark(root, change, message):
         ),
         (lambda r: r["methods"]["knn"].pop("k"), r"methods\.knn: the key 'k' is missing"),
         (
-            lambda r: r["models"]["classifier"].update(learning_rate="1e-4"),
-            r"models\.classifier\.learning_rate: '1e-4' .* write 1\.0e-4",
+            lambda r: r["models"]["classifier"].update(
+                optimizer={"name": "adam", "learning_rate": "1e-4"}
+            ),
+            r"models\.classifier\.optimizer\.learning_rate: '1e-4' .* write 1\.0e-4",
         ),
         (
             lambda r: r["models"]["classifier"].update(type="clasifier"),

@@ -22,6 +22,7 @@ def settings(**changes):
         "width": 1.0,
         "hidden": 512,
         "dropout": 0.2,
+        "head_dropout": 0.0,
     } | changes
 
 

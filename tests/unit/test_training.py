@@ -13,7 +13,8 @@ CPU = Machine(torch.device("cpu"))
 
 
 def settings(epochs, batch_size, learning_rate):
-    return {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    optimizer = {"name": "adam", "learning_rate": learning_rate}
+    return {"epochs": epochs, "batch_size": batch_size, "optimizer": optimizer}
 
 
 class Stopped(Exception):

@@ -44,7 +44,7 @@ def test_ood_classes_without_images_are_an_error_before_any_job(fresh):
 
 def test_a_diverging_training_says_so_and_keeps_what_was_computed(fresh):
     def change(recipe):
-        recipe["models"]["classifier"]["learning_rate"] = 1e30
+        recipe["models"]["classifier"]["optimizer"]["learning_rate"] = 1e30
 
     fresh.edit("benchmarks/recipes/digits.yaml", change)
     text = fresh.run("--keep-going", check=False)

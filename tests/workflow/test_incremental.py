@@ -91,7 +91,7 @@ def test_a_new_method_is_fitted_on_the_models_that_exist(finished):
 
 def test_a_changed_setting_reruns_its_method_alone(finished):
     def change(recipe):
-        recipe["methods"]["cmg_energy"]["learning_rate"] = 5e-4
+        recipe["methods"]["cmg_energy"]["optimizer"]["learning_rate"] = 5e-4
 
     finished.edit("benchmarks/recipes/digits.yaml", change)
     before = finished.contents("results/tiny/**/*")

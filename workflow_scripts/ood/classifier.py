@@ -11,7 +11,6 @@ from ood.models.convnet import Classifier, ConvFeatures, TwoConvFeatures
 from ood.models.resnet import ResNet18Features
 from ood.training import AUGMENTATIONS, Run, Trained, load_model, train
 
-
 FEATURES = {
     "convnet": ConvFeatures,
     "two_conv": TwoConvFeatures,

@@ -101,8 +101,8 @@ def _tensors(image_set: ImageSet) -> tuple[Tensor, Tensor]:
 def fit_cvae(settings: dict, image_set: ImageSet, run: Run) -> tuple[OneHotCVAE, Trained]:
     """Train the CVAE on ID images with labels 0 .. n_classes - 1.
 
-    :param settings: of ``build_cvae`` and ``train``; ``kl_weight``; ``validation_share`` of the images decides
-        when to stop, ``patience`` epochs after the lowest loss
+    :param settings: of ``build_cvae`` and ``train``; ``kl_weight``; ``validation_share`` of the
+        images decides when to stop, ``patience`` epochs after the lowest loss
     """
     torch.manual_seed(run.seed)
     cvae = build_cvae(settings).to(run.machine.device, memory_format=torch.channels_last).train()

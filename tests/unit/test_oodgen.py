@@ -1,0 +1,402 @@
+"""OODGen: Jacobians, null spaces, shells, pools, losses and scores against independent values."""
+
+import dataclasses
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from ood import classifier as classifiers
+from ood.detector import run
+from ood.errors import InputError
+from ood.images import ImageSet
+from ood.methods import oodgen
+from ood.models.vae import OneHotCVAE
+from ood.training import Machine, Run, cpu_state, save_model
+
+CPU = Machine(torch.device("cpu"))
+GENERATION = {
+    "null_space": "projected",
+    "lengths": [0.1, 8.0],
+    "clip_type1": True,
+    "radius_quantile": 0.95,
+    "shell": [1.0, 1.5],
+}
+CLASSIFIER = {
+    "architecture": "two_conv",
+    "shape": [8, 8, 1],
+    "n_classes": 3,
+    "extra_outputs": 1,
+    "width": 0.25,
+    "hidden": 16,
+    "dropout": 0.25,
+    "head_dropout": 0.5,
+    "generation": GENERATION,
+    "pool_size": 30,
+    "type1_every": 2,
+    "type2_every": 1,
+    "type1_per_batch": 5,
+    "type2_per_batch": 4,
+    "reject_weight": 0.1,
+    "validation_share": 0.2,
+    "patience": None,
+    "epochs": 3,
+    "batch_size": 16,
+    "optimizer": {"name": "adadelta", "learning_rate": 0.5, "rho": 0.95, "weight_decay": 0},
+    "snapshot_every": 4,
+}
+
+
+def run_in(folder, seed=0):
+    return Run(seed, CPU, folder / "checkpoint.pt", "")
+
+
+@pytest.fixture(scope="module")
+def cvae():
+    """A random decoder whose pixels all depend on the latent."""
+    torch.manual_seed(1)
+    return OneHotCVAE((8, 8, 1), 3, latent=4, hidden=16).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def image_set():
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (90, 8, 8, 1), dtype=np.uint8)
+    return ImageSet(images, np.arange(90) % 3)
+
+
+@pytest.fixture
+def generator(cvae, image_set):
+    base = oodgen.encode(cvae, image_set)
+    return oodgen.Generator(cvae, GENERATION, oodgen.fit_ellipsoids(base, 0.95), base)
+
+
+@pytest.fixture
+def jacobian(cvae):
+    torch.manual_seed(2)
+    return oodgen.decoder_jacobian(cvae, torch.randn(50, 4), cvae.one_hot(torch.arange(50) % 3))
+
+
+# the VAE
+
+
+def test_the_loss_by_hand():
+    logits = torch.zeros(2, 1, 2, 2)  # every pixel 1/2: log 2 each
+    mean = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+    log_variance = torch.tensor([[0.0, math.log(2.0)], [0.0, 0.0]])
+    terms = oodgen.cvae_loss(torch.rand(2, 1, 2, 2), logits, mean, log_variance)
+    assert terms["cross_entropy"].item() == pytest.approx(4 * math.log(2))
+    # KL of N(m, s^2) to N(0, 1): (m^2 + s^2 - 1)/2 - log s
+    kl = (0.5 + (2 - 1) / 2 - math.log(2) / 2 + 2.0) / 2
+    assert terms["kl"].item() == pytest.approx(kl)
+    assert terms["loss"].item() == pytest.approx(4 * math.log(2) + kl)
+
+
+def test_the_cross_entropy_is_that_of_the_images_it_decodes(cvae, image_set):
+    images = torch.rand(5, 1, 8, 8)
+    labels = torch.tensor([0, 1, 2, 0, 1])
+    logits, mean, log_variance = cvae(images, labels)
+    decoded = cvae.decode(mean, cvae.one_hot(labels))
+    expected = F.binary_cross_entropy(decoded, images, reduction="none").sum((1, 2, 3)).mean()
+    terms = oodgen.cvae_loss(images, logits, mean, log_variance)
+    assert terms["cross_entropy"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(("deterministic", "same"), [(False, False), (True, True)])
+def test_the_latent_has_noise_in_training_unless_asked_otherwise(deterministic, same):
+    torch.manual_seed(0)
+    cvae = OneHotCVAE((8, 8, 1), 3, 4, deterministic=deterministic)
+    images, labels = torch.rand(2, 1, 8, 8), torch.tensor([0, 1])
+    assert torch.equal(cvae(images, labels)[0], cvae(images, labels)[0]) is same
+    assert torch.equal(cvae.eval()(images, labels)[0], cvae(images, labels)[0])
+
+
+# type I
+
+
+def test_the_jacobian_agrees_with_central_differences(cvae):
+    torch.manual_seed(0)
+    exact = OneHotCVAE((8, 8, 1), 3, latent=4).double().eval()
+    exact.load_state_dict(cvae.state_dict())
+    latents = torch.randn(6, 4, dtype=torch.float64)
+    one_hot = exact.one_hot(torch.tensor([0, 1, 2, 0, 1, 2])).double()
+    found = oodgen.decoder_jacobian(exact, latents, one_hot)
+    assert found.shape == (6, 64, 4)
+    for k in range(4):
+        step = torch.zeros(4, dtype=torch.float64)
+        step[k] = 1e-5
+        difference = exact.decode(latents + step, one_hot) - exact.decode(latents - step, one_hot)
+        assert torch.allclose(found[:, :, k], difference.flatten(1) / 2e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["projected", "rref"])
+def test_directions_are_unit_vectors_of_the_null_space(jacobian, kind):
+    directions = oodgen.DIRECTIONS[kind](jacobian)
+    assert directions.shape == (50, 64)
+    assert torch.allclose(directions.norm(dim=1), torch.ones(50))
+    assert (jacobian.mT @ directions[:, :, None]).abs().max() < 1e-5
+
+
+def test_directions_survive_an_unused_latent(jacobian):
+    jacobian = jacobian.clone()
+    jacobian[:, :, 2] = 0
+    directions = oodgen.projected_directions(jacobian)
+    assert torch.allclose(directions.norm(dim=1), torch.ones(50))
+    assert (jacobian.mT @ directions[:, :, None]).abs().max() < 1e-5
+
+
+def test_participation_tells_the_two_bases_apart():
+    """1 / sum v^4 is near P/3 for isotropic directions, a few pixels for the RREF basis."""
+    torch.manual_seed(0)
+    cvae = OneHotCVAE((28, 28, 1), 3, latent=4).eval()
+    with torch.no_grad():
+        jacobian = oodgen.decoder_jacobian(
+            cvae, torch.randn(40, 4), cvae.one_hot(torch.zeros(40, dtype=int))
+        )
+    # a trained decoder hardly moves the border
+    jacobian[:, :56] *= 0.01
+
+    def participation(kind):
+        return (1 / oodgen.DIRECTIONS[kind](jacobian).pow(4).sum(1)).mean().item()
+
+    assert participation("projected") == pytest.approx(784 / 3, rel=0.1)
+    assert participation("rref") < 30
+
+
+def test_the_rref_basis_is_that_of_sympy():
+    from sympy import Matrix
+
+    matrix = np.array([[0.0, 2.0, 4.0, 1.0, 0.0], [0.0, 1.0, 2.0, 3.0, 5.0]])
+    basis = oodgen.rref_null_space(matrix)
+    expected = [np.array(v, dtype=float).ravel() for v in Matrix(matrix).nullspace()]
+    found = [row for row in basis if row.any()]
+    assert len(found) == len(expected) == 3
+    for one, other in zip(found, expected, strict=True):
+        assert np.allclose(one, other / np.linalg.norm(other))
+
+
+def test_type_1_is_a_step_of_the_drawn_length(cvae, generator):
+    index = torch.arange(20)
+    unclipped = dataclasses.replace(generator, settings=GENERATION | {"clip_type1": False})
+    lengths = torch.linspace(0.1, 8, 20)
+    torch.manual_seed(5)
+    moved = unclipped.type1(index, lengths)
+    steps = (moved - generator.base.images[index] / 255).flatten(1)
+    assert torch.allclose(steps.norm(dim=1), lengths, rtol=1e-5)
+    jacobian = oodgen.decoder_jacobian(
+        cvae, generator.base.latents[index], cvae.one_hot(generator.base.labels[index])
+    )
+    assert (jacobian.mT @ F.normalize(steps, dim=1)[:, :, None]).abs().max() < 1e-5
+    assert moved.min() < 0
+    assert moved.max() > 1
+    torch.manual_seed(5)
+    clipped = generator.type1(index, lengths)
+    assert clipped.dtype == torch.uint8
+    assert torch.equal(clipped, (moved.clamp(0, 1) * 255).round().byte())
+
+
+def test_lengths_are_uniform_and_signs_even(generator):
+    unclipped = dataclasses.replace(generator, settings=GENERATION | {"clip_type1": False})
+    torch.manual_seed(0)
+    index = torch.zeros(3000, dtype=torch.int64)
+    lengths = (unclipped.type1(index) - generator.base.images[index] / 255).flatten(1).norm(dim=1)
+    assert 0.1 - 1e-4 <= lengths.min() < 0.2
+    assert 7.9 < lengths.max() <= 8 + 1e-4
+    assert lengths.mean().item() == pytest.approx(4.05, abs=0.15)
+
+
+# type II
+
+
+def test_distances_are_mahalanobis_and_the_radius_is_a_quantile():
+    torch.manual_seed(0)
+    latents = torch.randn(2000, 3) @ torch.tensor([[2.0, 0, 0], [1, 1, 0], [0, 0.5, 0.1]]) + 5
+    one = oodgen.fit_ellipsoid(latents, 0.95)
+    exact = latents.double()
+    offsets = exact - exact.mean(0)
+    inverse = torch.linalg.inv(torch.cov(exact.T))
+    expected = ((offsets @ inverse) * offsets).sum(1).sqrt()
+    assert torch.allclose(one.distance(latents), expected)
+    assert (expected > one.radius).double().mean().item() == pytest.approx(0.05, abs=1e-3)
+    # a Gaussian's radius: the square root of the chi-square quantile, 3 degrees of freedom
+    assert one.radius == pytest.approx(math.sqrt(7.815), rel=0.03)
+
+
+def test_a_singular_covariance_leaves_a_subspace():
+    torch.manual_seed(0)
+    latents = torch.randn(500, 2) @ torch.randn(2, 5) + 1
+    one = oodgen.fit_ellipsoid(latents, 0.95)
+    assert one.axes.shape == (5, 2)
+    radii = torch.linspace(1, 3, 100, dtype=torch.float64)
+    shell = one.shell(radii)
+    assert torch.allclose(one.distance(shell), radii)
+    # and stays in it: the third singular value is nothing
+    assert torch.linalg.svdvals(shell - one.mean)[2] < 1e-4
+    assert one.radius == pytest.approx(math.sqrt(5.991), rel=0.1)
+
+
+def test_latents_that_do_not_vary_are_an_error():
+    with pytest.raises(InputError, match="same latent; train it longer"):
+        oodgen.fit_ellipsoid(torch.ones(10, 3), 0.95)
+
+
+def test_every_shell_latent_lies_between_the_radii(generator):
+    torch.manual_seed(0)
+    labels = torch.arange(300) % 3
+    latents = generator.shell(labels)
+    for k, one in enumerate(generator.ellipsoids):
+        share = one.distance(latents[labels == k]) / one.radius
+        assert 1 - 1e-6 <= share.min() < 1.03
+        assert 1.47 < share.max() <= 1.5 + 1e-6
+
+
+def test_type_2_decodes_with_its_own_class(cvae, generator):
+    labels = torch.arange(9) % 3
+    torch.manual_seed(4)
+    latents = generator.shell(labels).float()
+    torch.manual_seed(4)
+    found = generator.type2(labels)
+    expected = cvae.decode(latents, cvae.one_hot(labels))
+    assert torch.equal(found, (expected * 255).round().byte())
+
+
+# the classifier
+
+
+def test_the_class_weight_is_averaged_over_the_batch_size():
+    logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    pseudo = torch.tensor([[0.0, 0.0, 3.0], [1.0, 1.0, 1.0]])
+    known = math.log(1 + 2 * math.exp(-2)) + math.log(1 + 2 * math.exp(-1))
+    rejected = math.log(1 + 2 * math.exp(-3)) + math.log(3)
+    terms = oodgen.rejecting_loss(logits, torch.tensor([0, 1]), pseudo, 0.1)
+    assert terms["loss"].item() == pytest.approx((known + 0.1 * rejected) / 4)
+    assert terms["accuracy"].item() == 1
+    assert terms["rejected"].item() == 0.5
+
+
+def test_pools_are_refreshed_on_schedule_and_known_by_their_epoch(generator):
+    settings = CLASSIFIER | {"type1_every": 3, "type2_every": 1}
+    pools = oodgen.Pools(generator, settings, 7)
+    seen = []
+    for epoch in range(1, 8):
+        pools.refresh(epoch)
+        assert len(pools.images["type1"]) == len(pools.images["type2"]) == 30
+        seen.append({name: images.clone() for name, images in pools.images.items()})
+    changes = [
+        [not torch.equal(a[name], b[name]) for a, b in itertools.pairwise(seen)]
+        for name in ("type1", "type2")
+    ]
+    assert changes[0] == [False, False, True, False, False, True]
+    assert changes[1] == [True] * 6
+    resumed = oodgen.Pools(generator, settings, 7)
+    resumed.refresh(5)
+    assert all(torch.equal(resumed.images[name], seen[4][name]) for name in seen[4])
+
+
+def test_a_step_draws_the_given_numbers_of_both(generator):
+    pools = oodgen.Pools(generator, CLASSIFIER, 0)
+    pools.refresh(1)
+    batch = pools.draw()
+    assert batch.shape == (9, 1, 8, 8)
+    assert batch.dtype == torch.float32
+    pool = [pools.images[name].float() / 255 for name in ("type1", "type2")]
+    for part, own, other in ((batch[:5], *pool), (batch[5:], *pool[::-1])):
+        assert all((image == own).flatten(1).all(1).any() for image in part)
+        assert not any((image == other).flatten(1).all(1).any() for image in part)
+
+
+def test_training_stopped_and_resumed_ends_as_if_it_had_not(cvae, image_set, tmp_path, monkeypatch):
+    for name in ("whole", "cut"):
+        (tmp_path / name).mkdir()
+    whole, history = oodgen.fit_classifier(
+        CLASSIFIER, cvae, image_set, run_in(tmp_path / "whole"), snapshots=True
+    )
+    refresh = oodgen.Pools.refresh
+
+    def stop(pools, epoch):
+        if epoch == 3:
+            raise KeyboardInterrupt
+        refresh(pools, epoch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(oodgen.Pools, "refresh", stop)
+        with pytest.raises(KeyboardInterrupt):
+            oodgen.fit_classifier(
+                CLASSIFIER, cvae, image_set, run_in(tmp_path / "cut"), snapshots=True
+            )
+    resumed, again = oodgen.fit_classifier(
+        CLASSIFIER, cvae, image_set, run_in(tmp_path / "cut"), snapshots=True
+    )
+    first, second = cpu_state(whole), cpu_state(resumed)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    # 72 images in batches of 16: five steps an epoch
+    assert list(history.snapshots) == list(again.snapshots) == [4, 8, 12, 15]
+    assert history.history[-1]["validation_loss"] == again.history[-1]["validation_loss"]
+
+
+# scores
+
+
+@pytest.fixture
+def detector(tmp_path):
+    torch.manual_seed(0)
+    content = {
+        "classifier": CLASSIFIER,
+        "state": cpu_state(classifiers.build(CLASSIFIER)),
+    }
+
+    def load(score):
+        save_model(tmp_path / "detector.pt", content | {"score": score})
+        return oodgen.load(tmp_path / "detector.pt", CPU)
+
+    return load
+
+
+@pytest.mark.parametrize("score", ["reject", "max"])
+def test_scores_order_images_as_the_probabilities_do(detector, score):
+    one = detector(score)
+    images = torch.rand(40, 1, 8, 8)
+    with torch.no_grad():
+        p = one.classifier(images).double().softmax(1)
+        found = one.score(images)
+        predicted = one.predict(images)
+    expected = p[:, 3] if score == "reject" else 1 - p[:, :3].max(1).values
+    assert found.dtype == torch.float64
+    assert torch.allclose(found, torch.log(expected / (1 - expected)))
+    if score == "max":
+        assert torch.equal(predicted, p[:, :3].argmax(1))
+    else:
+        assert torch.equal(predicted, torch.where(p.argmax(1) == 3, -1, p.argmax(1)))
+
+
+def test_scores_do_not_saturate():
+    one = oodgen.OODGenDetector(torch.nn.Identity(), "max", 2)
+    # float32 probabilities of both are exactly 1
+    logits = torch.tensor([[50.0, 0.0, 0.0], [60.0, 0.0, 0.0]])
+    assert one.score(logits)[0] == pytest.approx(math.log(2) - 50)
+    assert one.score(logits)[1] < one.score(logits)[0]
+
+
+@pytest.mark.parametrize("score", ["reject", "max"])
+def test_a_score_does_not_depend_on_the_batch(detector, score):
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (30, 8, 8, 1), dtype=np.uint8)
+    whole = ImageSet(images, np.zeros(30, np.int64))
+    once = run({"": detector(score)}, whole, CPU, 30)[""][0]
+    parts = run({"": detector(score)}, whole, CPU, 7)[""][0]
+    assert np.allclose(once, parts, rtol=0, atol=1e-5)
+
+
+def test_a_snapshot_changes_the_classifier_alone(detector):
+    one = detector("reject")
+    images = torch.rand(4, 1, 8, 8)
+    state = cpu_state(one.classifier.extractor)
+    state["head.3.bias"] = state["head.3.bias"] + torch.tensor([0.0, 0, 0, 2])
+    with torch.no_grad():
+        before = one.score(images)
+        later = oodgen.at_snapshot(one, state).score(images)
+        assert torch.allclose(later, before + 2, atol=1e-5)
+        assert torch.equal(one.score(images), before)
