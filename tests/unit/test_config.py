@@ -149,6 +149,31 @@ def test_seeds_from_the_command_line_are_numbers():
             r"OOD set 'uniform' shares classes of uniform with the validation set",
         ),
         (lambda b: b.update(recipe="digit"), r"unknown recipe 'digit'; did you mean 'digits'\?"),
+        (
+            lambda b: b["ood"]["generated"][0].update(generated_by="oodgen_clasifier"),
+            r"ood\.generated\[0\]\.generated_by: no model 'oodgen_clasifier' .* did you mean",
+        ),
+        (
+            lambda b: b["ood"]["generated"][0].update(generated_by="classifier"),
+            r"no model 'classifier' that generates images",
+        ),
+        (lambda b: b["ood"]["generated"][0].pop("generated_by"), r"the key 'dataset' is missing"),
+        (
+            lambda b: b["ood"]["generated"][0].update(dataset="uniform"),
+            r"ood\.generated\.0: the key 'dataset' does not fit",
+        ),
+        (
+            lambda b: b.update(settings={"models.oodgen_vae.latnet": 2}),
+            r"settings: no setting 'models\.oodgen_vae\.latnet': .* did you mean 'latent'\?",
+        ),
+        (
+            lambda b: b.update(settings={"models.oodgen_vae.latent.size": 2}),
+            r"settings: no setting .*: unknown key 'size'",
+        ),
+        (
+            lambda b: b.update(settings={"models.oodgen_vae.latent": 0}),
+            r"settings: models\.oodgen_vae\.latent: 0 is less than the minimum",
+        ),
     ],
 )
 def test_mistakes_in_a_benchmark(root, change, message):
@@ -185,6 +210,18 @@ def test_mistakes_in_a_benchmark(root, change, message):
             lambda r: r["methods"]["msp"].update(pipeline="baseline"),
             r"unknown pipeline 'baseline'; did you mean 'baselines'\?",
         ),
+        (
+            lambda r: r["models"]["oodgen_classifier"].update(vae="cvae"),
+            r"models\.oodgen_classifier\.vae: unknown model 'cvae' of type oodgen_cvae",
+        ),
+        (
+            lambda r: r["models"]["oodgen_vae"]["optimizer"].pop("alpha"),
+            r"models\.oodgen_vae\.optimizer: the key 'alpha' is missing",
+        ),
+        (
+            lambda r: r["models"]["classifier"]["optimizer"].update(rho=0.9),
+            r"models\.classifier\.optimizer: the key 'rho' does not fit",
+        ),
         (lambda r: r["methods"]["knn"].pop("k"), r"methods\.knn: the key 'k' is missing"),
         (
             lambda r: r["models"]["classifier"].update(
@@ -202,6 +239,110 @@ def test_mistakes_in_a_recipe(root, change, message):
     edit(root / "benchmarks" / "recipes" / "digits.yaml", change)
     with pytest.raises(InputError, match=r"benchmarks/recipes/digits\.yaml: .*" + message):
         load(root)
+
+
+def test_a_benchmark_changes_settings_of_its_recipe_for_itself_alone():
+    found = load(ROOT, benchmarks=["mnist", "fashion_mnist"], scale="paper")
+    mnist, fashion = (found[name].models for name in ("mnist", "fashion_mnist"))
+    assert (mnist["oodgen_vae"]["latent"], fashion["oodgen_vae"]["latent"]) == (8, 10)
+    rates = [one["oodgen_classifier"]["optimizer"]["learning_rate"] for one in (mnist, fashion)]
+    assert rates == [0.05, 0.1]
+    assert mnist["classifier"] == fashion["classifier"]
+
+
+def test_paper_scale_is_oodgens_published_settings():
+    names = ["mnist", "mnist_0to4", "fashion_mnist", "fashion_mnist_0to4"]
+    found = load(ROOT, benchmarks=names, scale="paper")
+    for name, latent, lengths, weight, every, epochs, rate in (
+        ("mnist", 8, [0.1, 28.0], 0.1, 5, 200, 0.05),
+        ("mnist_0to4", 8, [0.05, 1.0], 0.1, 5, 150, 0.02),
+        ("fashion_mnist", 10, [0.1, 28.0], 0.1, 10, 200, 0.1),
+        ("fashion_mnist_0to4", 10, [0.1, 28.0], 1.0, 5, 200, 0.1),
+    ):
+        vae, classifier = (found[name].models[m] for m in ("oodgen_vae", "oodgen_classifier"))
+        assert (vae["latent"], vae["epochs"], vae["patience"], vae["batch_size"]) == (
+            latent,
+            100,
+            5,
+            128,
+        )
+        assert classifier["generation"]["lengths"] == lengths
+        assert classifier["reject_weight"] == weight
+        assert (classifier["type1_every"], classifier["type2_every"]) == (every, 1)
+        assert (classifier["type1_per_batch"], classifier["type2_per_batch"]) == (64, 64)
+        assert (classifier["epochs"], classifier["batch_size"]) == (epochs, 128)
+        assert classifier["optimizer"] == {
+            "name": "adadelta",
+            "learning_rate": rate,
+            "rho": 0.95,
+            "weight_decay": 0,
+        }
+        assert classifier["width"] == vae["width"] == vae["kl_weight"] == 1.0
+
+
+def test_a_variant_changes_copies_of_the_models_on_its_way():
+    variants = {"oodgen": {"classifier.vae.latent": [2, 16]}, "cmg_energy": {"sigma": [1.5]}}
+    found = load(ROOT, variants=variants)["digits"]
+    plain = load(ROOT)["digits"]
+    assert set(found.methods) - set(plain.methods) == {
+        "oodgen_latent_2",
+        "oodgen_latent_16",
+        "cmg_energy_sigma_1_5",
+    }
+    assert {name: found.models[name] for name in plain.models} == plain.models
+    assert found.methods["oodgen_latent_2"]["classifier"] == "oodgen_classifier_latent_2"
+    classifier = found.models["oodgen_classifier_latent_2"]
+    assert classifier == plain.models["oodgen_classifier"] | {"vae": "oodgen_vae_latent_2"}
+    vae = found.models["oodgen_vae_latent_2"]
+    assert vae == plain.models["oodgen_vae"] | {"latent": 2}
+    assert found.methods["cmg_energy_sigma_1_5"] == plain.methods["cmg_energy"] | {"sigma": 1.5}
+
+
+def test_two_methods_share_the_models_of_the_same_variant():
+    change = {"classifier.generation.clip_type1": [False]}
+    found = load(ROOT, variants={"oodgen": change, "oodgen_max": change}, methods=["msp"])["digits"]
+    assert set(found.methods) == {
+        "msp",
+        "oodgen_clip_type1_false",
+        "oodgen_max_clip_type1_false",
+    }
+    named = {found.methods[m]["classifier"] for m in found.methods if m != "msp"}
+    assert named == {"oodgen_classifier_clip_type1_false"}
+
+
+@pytest.mark.parametrize(
+    ("variants", "message"),
+    [
+        ({"oodgn": {"score": ["max"]}}, r"variants: unknown method 'oodgn'; did you mean 'oodgen'"),
+        ({"oodgen": {"latent": [2]}}, r"no setting 'latent': unknown key 'latent'"),
+        ({"oodgen": {"classifier.vae.latnt": [2]}}, r"unknown key 'latnt'; did you mean 'latent'"),
+        ({"oodgen": {"classifier.vae.latent": ["x"]}}, r"oodgen_vae_latent_x\.latent: 'x' is not"),
+        ({"oodgen": {"classifier.vae.latent": 2}}, r"2 is not of type 'array'"),
+        (
+            {"oodgen": {"classifier.epochs": [5], "classifier.vae.epochs": [5]}},
+            r"two different models are called 'oodgen_classifier_epochs_5'",
+        ),
+    ],
+)
+def test_mistakes_in_variants(variants, message):
+    with pytest.raises(InputError, match=r"config\.yaml: .*" + message):
+        load(ROOT, variants=variants)
+
+
+def test_only_what_the_chosen_methods_need_is_kept():
+    found = load(ROOT, methods=["msp", "cmg_energy"])["digits"]
+    assert set(found.models) == {"classifier", "cvae"}
+    assert "generated" not in found.ood
+    found = load(ROOT, methods=["oodgen"], reference="oodgen")["digits"]
+    assert set(found.models) == {"oodgen_vae", "oodgen_classifier"}
+    assert found.ood["generated"].generated_by == "oodgen_classifier"
+
+
+def test_a_benchmark_without_any_chosen_method_is_an_error():
+    with pytest.raises(
+        InputError, match=r"methods: the benchmark 'cifar10' has none of oodgen; it"
+    ):
+        load(ROOT, benchmarks=["digits", "cifar10"], methods=["oodgen"], reference="oodgen")
 
 
 def test_broken_yaml_is_named(root):

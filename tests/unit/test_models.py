@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from ood.classifier import build
-from ood.models.convnet import ConvFeatures
+from ood.models.convnet import ConvFeatures, TwoConvFeatures
 from ood.models.resnet import ResNet18Features
-from ood.models.vae import CVAE
+from ood.models.vae import CVAE, OneHotCVAE
 
 
 def parameters(module):
@@ -49,9 +49,31 @@ def test_the_cvae_has_the_published_size():
     assert parameters(cifar.decoder) == pytest.approx(22.1e6, rel=0.01)
 
 
+def test_the_nets_of_oodgen_have_the_published_sizes():
+    for latent, size in ((8, 69_440), (10, 69_508)):
+        cvae = OneHotCVAE((28, 28, 1), 10, latent)
+        assert parameters(cvae) - parameters(cvae.decoder) == size
+    assert parameters(OneHotCVAE((28, 28, 1), 10, 8).decoder) == 115_265
+    classifier = build(settings(architecture="two_conv", n_classes=10, extra_outputs=1, hidden=128))
+    assert parameters(classifier) == 1_200_011
+
+
+def test_encoder_and_decoder_of_oodgen_see_the_class():
+    torch.manual_seed(0)
+    cvae = OneHotCVAE((8, 8, 1), 3, latent=2).eval()
+    images = torch.rand(2, 1, 8, 8)
+    first, second = (cvae.encode(images, torch.tensor(pair))[0] for pair in ([0, 0], [1, 2]))
+    assert not torch.equal(first, second)
+    decoded = [cvae.decode(first, cvae.one_hot(torch.tensor(pair))) for pair in ([0, 0], [1, 2])]
+    assert decoded[0].shape == images.shape
+    assert not torch.equal(*decoded)
+
+
 @pytest.mark.parametrize(
     ("features", "shape"),
     [
+        (TwoConvFeatures((28, 28, 1), 0.25), (1, 28, 28)),
+        (TwoConvFeatures((8, 8, 1), 0.25), (1, 8, 8)),
         (ConvFeatures((28, 28, 1), 0.25), (1, 28, 28)),
         (ConvFeatures((8, 8, 1), 0.25), (1, 8, 8)),
         (ConvFeatures((32, 32, 3), 0.25), (3, 32, 32)),

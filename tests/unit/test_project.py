@@ -111,6 +111,17 @@ def test_scoring_and_tables_name_no_method():
         assert found <= allowed, name
 
 
+@pytest.mark.parametrize(
+    "name", [path.stem for path in (SCRIPTS / "ood/methods").glob("[a-z]*.py")]
+)
+def test_only_its_own_files_name_a_method(name):
+    shared = [*(ROOT / "rules").glob("*.smk"), *SCRIPTS.rglob("*.py")]
+    for path in shared:
+        # its rule file, its scripts, its library file
+        if name.removesuffix("s") not in path.stem:
+            assert not re.search(rf"\b{name}\b", path.read_text()), path
+
+
 def test_published_numbers_name_known_benchmarks_and_sets():
     config = load_yaml(ROOT / "config.yaml")
     table = pd.read_csv(ROOT / "benchmarks" / "published.csv")

@@ -144,6 +144,118 @@ def test_history_means_weigh_images_not_batches(tmp_path):
     assert trained.history[0]["label"] == pytest.approx(2.5)
 
 
+def validated(folder, validation_losses, patience, epochs=6, stop_before=None):
+    """Train one weight whose validation loss follows a list; it counts the epochs."""
+    network = nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        network.weight.zero_()
+    epoch_now = []
+
+    def before(epoch):
+        if epoch == stop_before:
+            raise Stopped
+        epoch_now.append(epoch)
+        with torch.no_grad():
+            network.weight.fill_(epoch)
+
+    def loss(batch, targets):
+        given = 0.0 if network.training else validation_losses[epoch_now[-1] - 1]
+        return {"loss": network(batch).mean() * 0 + given}
+
+    trained = training.train(
+        network,
+        loss,
+        torch.rand(4, 1),
+        torch.zeros(4, dtype=torch.int64),
+        settings(epochs, 2, 0.1),
+        Run(0, CPU, folder / "checkpoint.pt", ""),
+        validation=(torch.rand(3, 1), torch.zeros(3, dtype=torch.int64)),
+        patience=patience,
+        before_epoch=before,
+    )
+    return network.weight.item(), trained
+
+
+def test_patience_stops_and_goes_back_to_the_best_epoch(tmp_path):
+    losses = [3.0, 1.0, 2.0, 1.0, 0.5, 0.1]
+    weight, trained = validated(tmp_path, losses, patience=2)
+    assert (weight, trained.kept_epoch, len(trained.history)) == (2, 2, 4)
+    assert [row["validation_loss"] for row in trained.history] == losses[:4]
+
+
+def test_without_patience_the_last_epoch_is_kept(tmp_path):
+    weight, trained = validated(tmp_path, [1.0, 2, 3, 4, 5, 6], patience=None)
+    assert (weight, trained.kept_epoch, len(trained.history)) == (6, 6, 6)
+
+
+def test_a_resumed_run_remembers_its_best_epoch(tmp_path):
+    losses = [3.0, 1.0, 2.0, 2.0, 2.0, 2.0]
+    with pytest.raises(Stopped):
+        validated(tmp_path, losses, patience=3, stop_before=4)
+    weight, trained = validated(tmp_path, losses, patience=3)
+    assert (weight, trained.kept_epoch, len(trained.history)) == (2, 2, 5)
+    # and once more, after the job was killed between its last checkpoint and its outputs
+    weight, trained = validated(tmp_path, losses, patience=3, stop_before=6)
+    assert (weight, trained.kept_epoch, len(trained.history)) == (2, 2, 5)
+
+
+def test_validation_is_in_eval_mode_and_leaves_training_alone(tmp_path):
+    modes = []
+
+    def whole(folder, **more):
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.5), nn.Linear(8, 1))
+
+        def loss(batch, targets):
+            modes.append((network.training, torch.is_grad_enabled()))
+            return {"loss": network(batch).square().mean()}
+
+        inputs, labels = torch.rand(6, 2, generator=seeded()), torch.zeros(6, dtype=torch.int64)
+        run = Run(0, CPU, tmp_path / f"{folder}.pt", "")
+        training.train(network, loss, inputs, labels, settings(3, 3, 0.1), run, **more)
+        return network.state_dict()
+
+    without = whole("a")
+    assert set(modes) == {(True, True)}
+    held_out = (torch.rand(5, 2), torch.zeros(5, dtype=torch.int64))
+    assert same(without, whole("b", validation=held_out))
+    assert set(modes) == {(True, True), (False, False)}
+
+
+def test_held_out_images_are_a_share_and_never_trained_on():
+    kept, held = training.hold_out(50, 0.1, 3)
+    assert (len(kept), len(held)) == (45, 5)
+    assert sorted([*kept, *held]) == list(range(50))
+    assert list(held) == list(training.hold_out(50, 0.1, 3)[1])
+    assert list(held) != list(training.hold_out(50, 0.1, 4)[1])
+
+
+@pytest.mark.parametrize(
+    ("chosen", "steps"),
+    [
+        ({"name": "adam", "learning_rate": 0.1}, [0.9, 0.8]),
+        # v = (1 - alpha) g^2, then x -= lr g / sqrt(v)
+        (
+            {"name": "rmsprop", "learning_rate": 0.01, "alpha": 0.75, "eps": 1e-12},
+            [1 - 0.02, 1 - 0.02 - 0.01 / (0.25 * 0.75 + 0.25) ** 0.5],
+        ),
+        # the first step is lr sqrt(eps) / sqrt((1 - rho) g^2 + eps) g
+        (
+            {"name": "adadelta", "learning_rate": 0.5, "rho": 0.5, "weight_decay": 0},
+            [1 - 0.5 * (1e-6 / (0.5 + 1e-6)) ** 0.5],
+        ),
+    ],
+)
+def test_optimisers_take_the_steps_of_their_papers(chosen, steps):
+    parameter = nn.Parameter(torch.ones(1, dtype=torch.float64))
+    optimizer = training.build_optimizer([parameter], chosen)
+    for expected in steps:
+        optimizer.zero_grad()
+        parameter.sum().backward()
+        optimizer.step()
+        assert parameter.item() == pytest.approx(expected, abs=1e-6)
+
+
 def test_crop_and_flip_moves_whole_images():
     torch.manual_seed(0)
     images = torch.rand(64, 3, 6, 6)
