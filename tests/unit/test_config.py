@@ -117,10 +117,14 @@ def test_mistakes_in_the_config(changes, message):
         load(ROOT, **changes)
 
 
-def test_seeds_from_the_command_line_are_numbers():
+def test_numbers_from_the_command_line_are_numbers():
     config = copy.deepcopy(CONFIG) | {"seeds": ["0", "12"]}
     Loader(ROOT, config)
     assert config["seeds"] == [0, 12]
+    variants = {"oodgen": {"classifier.vae.latent": ["2"], "score": ["max"]}}
+    config = copy.deepcopy(CONFIG) | {"variants": variants}
+    Loader(ROOT, config)
+    assert config["variants"] == {"oodgen": {"classifier.vae.latent": [2], "score": ["max"]}}
 
 
 @pytest.mark.parametrize(

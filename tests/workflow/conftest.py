@@ -112,6 +112,12 @@ def new_project(folder: Path) -> Project:
     return project
 
 
+@pytest.fixture(scope="session")
+def make_project():
+    """``new_project``, for tests with a first run of their own."""
+    return new_project
+
+
 @pytest.fixture
 def fresh(tmp_path) -> Project:
     """The workflow before its first run."""

@@ -164,11 +164,9 @@ class Loader:
         self.schemas = {
             path.stem: load_yaml(path) for path in sorted((root / "schemas").glob("*.yaml"))
         }
-        if isinstance(seeds := config.get("seeds"), list):
-            # `--config seeds=[0,1]` arrives as a list of strings
-            config["seeds"] = [
-                int(one) if isinstance(one, str) and one.isdecimal() else one for one in seeds
-            ]
+        for key in ("seeds", "variants"):
+            if key in config:
+                config[key] = _parsed(config[key])
         self.shared = {"optimizer.yaml": self.schemas["optimizer"]}
         check_schema(config, self.schemas["config"], source)
         for key in ("stand_ins", "exclude"):
@@ -426,6 +424,15 @@ class Loader:
     def provides(self, section: str, settings: dict, what: str) -> bool:
         """Whether the schema of a model or method says that its rules write ``what``."""
         return what in self.schemas[section][settings[KINDS[section]]].get("provides", [])
+
+
+def _parsed(value: object) -> object:
+    """Numbers for the strings in lists that `--config seeds=[0,1]` makes of them."""
+    if isinstance(value, dict):
+        return {key: _parsed(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [yaml.safe_load(one) if isinstance(one, str) else one for one in value]
+    return value
 
 
 def variant_suffix(path: str, value: object) -> str:
