@@ -21,8 +21,8 @@ class Stopped(Exception):
     """Stands in for a kill."""
 
 
-def run(folder, epochs=4, identity="a", stop_in_epoch=None, **more):
-    """Train a small net with dropout and batch norm; optionally stop in the middle of an epoch."""
+def run(folder, epochs=4, identity="a", stop_at=None, **more):
+    """Train a small net with dropout and batch norm, five steps an epoch; perhaps stop at one."""
     torch.manual_seed(3)
     network = nn.Sequential(
         nn.Flatten(), nn.Linear(16, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3)
@@ -33,7 +33,7 @@ def run(folder, epochs=4, identity="a", stop_in_epoch=None, **more):
 
     def loss(batch, targets):
         steps.append(len(batch))
-        if stop_in_epoch and len(steps) == (stop_in_epoch - 1) * 5 + 2:
+        if len(steps) == stop_at:
             raise Stopped
         return {"loss": F.cross_entropy(network(batch), targets)}
 
@@ -61,7 +61,7 @@ def same(first, second):
 def test_a_run_stopped_in_the_middle_of_an_epoch_ends_as_if_it_had_not(tmp_path):
     whole, history, steps = run(tmp_path / "whole", snapshot_every=3)
     with pytest.raises(Stopped):
-        run(tmp_path / "cut", stop_in_epoch=3, snapshot_every=3)
+        run(tmp_path / "cut", stop_at=12, snapshot_every=3)
     resumed, resumed_history, resumed_steps = run(tmp_path / "cut", snapshot_every=3)
     assert (steps, resumed_steps) == (20, 10)
     assert same(whole.state_dict(), resumed.state_dict())
@@ -71,6 +71,56 @@ def test_a_run_stopped_in_the_middle_of_an_epoch_ends_as_if_it_had_not(tmp_path)
     assert list(history.snapshots) == list(resumed_history.snapshots) == [3, 6, 9, 12, 15, 18, 20]
     for step, state in history.snapshots.items():
         assert same(state, resumed_history.snapshots[step])
+
+
+@pytest.mark.parametrize("snapshot_every", [None, 3])
+def test_checkpoints_by_time_resume_within_an_epoch(tmp_path, monkeypatch, snapshot_every):
+    whole, history, _ = run(tmp_path / "whole", snapshot_every=snapshot_every)
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
+    for stop_at in (7, 6, 4):
+        with pytest.raises(Stopped):
+            run(tmp_path / "cut", stop_at=stop_at, snapshot_every=snapshot_every)
+    resumed, resumed_history, steps = run(tmp_path / "cut", snapshot_every=snapshot_every)
+    assert steps == 20 - 6 - 5 - 3  # none is repeated
+    assert same(whole.state_dict(), resumed.state_dict())
+    assert [row["loss"] for row in history.history] == [
+        row["loss"] for row in resumed_history.history
+    ]
+    assert list(history.snapshots) == list(resumed_history.snapshots)
+
+
+def test_steps_take_the_place_of_epochs(tmp_path):
+    seen = []
+    network = nn.Linear(1, 1)
+
+    def loss(batch, targets):
+        seen.append(targets.tolist())
+        return {"loss": network(batch).mean()}
+
+    by_steps = settings(1, 2, 0.1) | {"steps": 8, "evaluate_every": 3}
+    del by_steps["epochs"]
+    run_ = Run(0, CPU, tmp_path / "checkpoint.pt", "")
+    trained = training.train(network, loss, torch.rand(5, 1), torch.arange(5), by_steps, run_)
+    assert [row["step"] for row in trained.history] == [3, 6, 8]
+    assert [row["epoch"] for row in trained.history] == pytest.approx([1.2, 2.4, 3.2])
+    assert [len(batch) for batch in seen] == [2] * 8
+    # within an evaluation interval no image comes again before all have come
+    assert len({label for batch in seen[:2] for label in batch}) == 4
+
+
+def test_the_learning_rate_decays_with_every_step(tmp_path):
+    network = nn.Linear(1, 1, bias=False)
+
+    def loss(batch, targets):
+        return {"loss": network.weight.sum(), "weight": network.weight.detach().sum()}
+
+    start = network.weight.item()
+    chosen = settings(2, 2, 0.1)
+    chosen["optimizer"]["decay"] = 0.5
+    run_ = Run(0, CPU, tmp_path / "checkpoint.pt", "")
+    training.train(network, loss, torch.rand(4, 1), torch.zeros(4, dtype=torch.int64), chosen, run_)
+    # Adam's steps are as long as the learning rate where the gradient is constant
+    assert start - network.weight.item() == pytest.approx(0.1 * (1 + 0.5 + 0.25 + 0.125), abs=1e-6)
 
 
 def test_a_checkpoint_of_another_run_is_not_resumed(tmp_path, caplog):
@@ -94,7 +144,7 @@ def test_a_loss_that_is_not_finite_stops_with_advice(tmp_path):
     def loss(batch, targets):
         return {"loss": network(batch).mean() * float("nan")}
 
-    message = r"diverged.*epoch 1 of 2.*lower learning_rate \(now 0.5\)"
+    message = r"diverged.*step 2 of 4.*lower learning_rate \(now 0.5\)"
     with pytest.raises(InputError, match=message):
         training.train(
             network,

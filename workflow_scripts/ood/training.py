@@ -10,7 +10,7 @@ import pickle
 import time
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,8 @@ from ood.files import atomic
 from ood.images import to_unit
 
 log = logging.getLogger(__name__)
+
+CHECKPOINT_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,8 @@ class Run:
     """What a training run needs beside its settings and data.
 
     :param seed: all its randomness follows from it
-    :param checkpoint: side file, written after every epoch; whoever started the run deletes it
-        when the results are safe
+    :param checkpoint: side file, written after every epoch and every ``CHECKPOINT_SECONDS``;
+        whoever started the run deletes it when the results are safe
     :param identity: digest of settings, data and code; a checkpoint of another is not resumed
     """
 
@@ -152,7 +154,9 @@ def _resume(run: Run) -> dict | None:
     if checkpoint["identity"] != run.identity:
         log.info("the checkpoint %s is of other settings, data or code: not resumed", path)
         return None
-    log.info("resuming after epoch %d from %s", len(checkpoint["history"]), path)
+    progress = checkpoint["progress"]
+    epochs, steps = len(progress["history"]), progress["steps"]
+    log.info("resuming after epoch %d and %d steps from %s", epochs, steps, path)
     return checkpoint
 
 
@@ -180,9 +184,10 @@ OPTIMIZERS = {
 def build_optimizer(parameters: Iterable[nn.Parameter], settings: dict) -> torch.optim.Optimizer:
     """One of ``OPTIMIZERS``.
 
-    :param settings: ``name``, ``learning_rate``, and the rest as PyTorch calls it
+    :param settings: ``name``, ``learning_rate``, and the rest as PyTorch calls it; ``decay``, a
+        factor on the learning rate after each step, is left to ``train``
     """
-    options = dict(settings)
+    options = {name: value for name, value in settings.items() if name != "decay"}
     kind = OPTIMIZERS[options.pop("name")]
     return kind(parameters, lr=options.pop("learning_rate"), **options)
 
@@ -218,6 +223,49 @@ def _validate(
     return {f"validation_{name}": value / len(inputs) for name, value in sums.items()}
 
 
+@dataclass
+class _Progress:
+    """Where a run stands, beside the weights and the optimiser's state.
+
+    ``steps``, ``images``, ``seconds`` and ``sums`` (of the loss's terms) count within the epoch in
+    progress; ``random`` holds the generators' states there.
+    """
+
+    history: list[dict] = field(default_factory=list)
+    snapshots: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    steps: int = 0
+    images: int = 0
+    seconds: float = 0.0
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    random: dict[str, Tensor] = field(default_factory=dict)
+
+    def add(self, terms: dict[str, Tensor], count: int) -> None:
+        for name, value in terms.items():
+            total = self.sums.get(name, torch.zeros((), dtype=torch.float64, device=value.device))
+            # a resumed sum comes from the CPU
+            self.sums[name] = total.to(value.device) + value.detach().double() * count
+        self.steps += 1
+        self.images += count
+
+    def means(self) -> dict[str, float]:
+        return {name: float(value) / self.images for name, value in self.sums.items()}
+
+    def keep_random(self, device: torch.device) -> None:
+        self.random = {"cpu": torch.get_rng_state()}
+        if device.type == "cuda":
+            self.random["cuda"] = torch.cuda.get_rng_state(device)
+
+    def restore_random(self, device: torch.device) -> None:
+        if self.random:
+            torch.set_rng_state(self.random["cpu"])
+        if "cuda" in self.random:
+            torch.cuda.set_rng_state(self.random["cuda"], device)
+
+    def next_epoch(self) -> None:
+        self.steps, self.images, self.seconds, self.sums, self.random = 0, 0, 0.0, {}, {}
+
+
 def train(
     network: nn.Module,
     loss: Callable[[Tensor, Tensor], dict[str, Tensor]],
@@ -235,8 +283,9 @@ def train(
 ) -> Trained:
     """Train ``network`` in place.
 
-    All randomness of an epoch follows from ``(run.seed, epoch)``: a resumed run ends bit
-    for bit (on the CPU) where an uninterrupted one ends.
+    All randomness of an epoch follows from ``(run.seed, epoch)``, and a checkpoint within an epoch
+    holds the random state: a resumed run ends bit for bit (on the CPU) where an uninterrupted one
+    ends.
 
     :param network: on ``run.machine.device``, in the mode (train or eval) that training needs
     :param loss: maps a batch (float32 inputs, int64 labels) to named terms; ``"loss"`` is
@@ -244,7 +293,9 @@ def train(
     :param inputs: ``[N, ...]``; uint8 images are moved whole to the device and scaled to [0, 1]
         there, floats are used as they are
     :param labels: int64 ``[N]``
-    :param settings: ``epochs``, ``batch_size`` and ``optimizer``, see ``build_optimizer``
+    :param settings: ``batch_size``, ``optimizer`` (see ``build_optimizer``), and ``epochs``, passes
+        over the inputs, or ``steps`` and ``evaluate_every``: then an epoch is so many steps, on
+        inputs in random order
     :param trained: the part of ``network`` that is optimised, checkpointed and snapshot; all of it
         by default
     :param snapshot_every: keep ``trained``'s state every so many steps, and at the end
@@ -257,97 +308,113 @@ def train(
     :raises InputError: if the loss is not finite
     """
     trained = trained or network
-    machine = run.machine
-    epochs, batch_size = settings["epochs"], settings["batch_size"]
+    machine, chosen_rate = run.machine, settings["optimizer"]["learning_rate"]
+    batch_size = settings["batch_size"]
     inputs, labels = inputs.to(machine.device), labels.to(machine.device)
     if validation is not None:
         validation = tuple(part.to(machine.device) for part in validation)
     optimizer = build_optimizer(
         [p for p in trained.parameters() if p.requires_grad], settings["optimizer"]
     )
-    history: list[dict] = []
-    snapshots: dict[int, dict[str, Tensor]] = {}
-    best: dict[str, Tensor] = {}
+    if "steps" in settings:
+        per_epoch, total = settings["evaluate_every"], settings["steps"]
+    else:
+        # batch norm cannot train on a single image
+        lone = len(inputs) % batch_size == 1 and len(inputs) > 1
+        per_epoch = -(-len(inputs) // batch_size) - lone
+        total = settings["epochs"] * per_epoch
+    progress = _Progress()
     if resumed := _resume(run):
         trained.load_state_dict(resumed["network"])
         optimizer.load_state_dict(resumed["optimizer"])
-        history, snapshots, best = resumed["history"], resumed["snapshots"], resumed["best"]
-    starts = list(range(0, len(inputs), batch_size))
-    if len(inputs) % batch_size == 1 and len(starts) > 1:
-        starts.pop()  # batch norm cannot train on a single image
-    for epoch in range(len(history) + 1, epochs + 1):
+        progress = _Progress(**resumed["progress"])
+    history, snapshots = progress.history, progress.snapshots
+    saved = time.monotonic()
+
+    def save() -> None:
+        nonlocal saved
+        content = {
+            "identity": run.identity,
+            "network": cpu_state(trained),
+            "optimizer": optimizer.state_dict(),
+            "progress": vars(progress),
+        }
+        save_model(run.checkpoint, content)
+        saved = time.monotonic()
+
+    while (before := len(history) * per_epoch) < total:
+        epoch, length = len(history) + 1, min(per_epoch, total - before)
         if patience is not None and epoch - 1 - _best_epoch(history) >= patience:
             log.info("no lower validation loss for %d epochs", patience)
             break
-        begun = time.perf_counter()
+        begun = time.perf_counter() - progress.seconds
         if before_epoch:
             before_epoch(epoch)
         torch.manual_seed(derive_seed(run.seed, epoch))
-        order = torch.randperm(len(inputs)).to(machine.device)
-        sums: dict[str, Tensor] = {}
-        images = 0
-        for number, start in enumerate(starts, 1):
-            chosen = order[start : start + batch_size]
+        order = torch.randperm(len(inputs))
+        while len(order) < length * batch_size and "steps" in settings:
+            order = torch.cat([order, torch.randperm(len(inputs))])
+        order = order.to(machine.device)
+        progress.restore_random(machine.device)
+        for number in range(progress.steps, length):
+            step = before + number + 1
+            for group in optimizer.param_groups:
+                group["lr"] = chosen_rate * settings["optimizer"].get("decay", 1) ** (step - 1)
+            chosen = order[number * batch_size : (number + 1) * batch_size]
             batch = to_unit(inputs[chosen])
             with machine.autocast():
                 terms = loss(augment(batch) if augment else batch, labels[chosen])
             optimizer.zero_grad(set_to_none=True)
             terms["loss"].backward()
             optimizer.step()
-            for name, value in terms.items():
-                sums[name] = sums.get(name, 0) + value.detach().double() * len(chosen)
-            images += len(chosen)
-            step = (epoch - 1) * len(starts) + number
+            progress.add(terms, len(chosen))
             if snapshot_every and step % snapshot_every == 0:
                 snapshots[step] = cpu_state(trained)
-        means = {name: float(value) / images for name, value in sums.items()}
+            if time.monotonic() - saved >= CHECKPOINT_SECONDS:
+                progress.seconds = time.perf_counter() - begun
+                progress.keep_random(machine.device)
+                save()
+        means = progress.means()
         seconds = time.perf_counter() - begun
         if validation is not None:
             means |= _validate(network, loss, *validation, batch_size, run)
         if not all(math.isfinite(value) for value in means.values()):
             raise InputError(
-                f"training diverged: {means} in epoch {epoch} of {epochs}; "
-                f"lower learning_rate (now {settings['optimizer']['learning_rate']:g})"
+                f"training diverged: {means} in step {before + length} of {total}; "
+                f"lower learning_rate (now {chosen_rate:g})"
                 + ("" if machine.precision == "float32" else " or use precision: float32")
             )
+        passes = (before + length) * batch_size / len(inputs) if "steps" in settings else epoch
         history.append(
-            {"epoch": epoch, "step": epoch * len(starts), **means}
-            | {"images_per_second": images / seconds, "seconds": seconds}
+            {"epoch": passes, "step": before + length, **means}
+            | {"images_per_second": progress.images / seconds, "seconds": seconds}
         )
         if patience is not None and _best_epoch(history) == epoch:
-            best = cpu_state(trained)
-        save_model(
-            run.checkpoint,
-            {
-                "identity": run.identity,
-                "network": cpu_state(trained),
-                "optimizer": optimizer.state_dict(),
-                "history": history,
-                "snapshots": snapshots,
-                "best": best,
-            },
-        )
-        left = (epochs - epoch) * seconds
+            progress.best = cpu_state(trained)
+        left = (total - before - length) * seconds / length
         log.info(
-            "epoch %d/%d  %s  %.0f images/s  %d:%02d left",
-            epoch,
-            epochs,
+            "step %d/%d  %s  %.0f images/s  %d:%02d left",
+            before + length,
+            total,
             "  ".join(f"{name} {value:.4f}" for name, value in means.items()),
-            images / seconds,
+            progress.images / seconds,
             *divmod(round(left), 60),
         )
+        progress.next_epoch()
+        save()
     if snapshot_every:
         snapshots.setdefault(history[-1]["step"], cpu_state(trained))
     if patience is None:
         return Trained(history, len(history), snapshots)
-    trained.load_state_dict(best)
+    trained.load_state_dict(progress.best)
     log.info("kept epoch %d of %d", _best_epoch(history), len(history))
     return Trained(history, _best_epoch(history), snapshots)
 
 
 def _best_epoch(history: list[dict]) -> int:
     """The first epoch with the lowest validation loss; 0 before the first."""
-    return min(history, key=lambda row: row["validation_loss"])["epoch"] if history else 0
+    losses = [row["validation_loss"] for row in history]
+    return losses.index(min(losses)) + 1 if losses else 0
 
 
 def crop_flip(padding: int = 4) -> Callable[[Tensor], Tensor]:
