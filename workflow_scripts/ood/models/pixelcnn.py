@@ -170,7 +170,9 @@ class PixelCNN(nn.Module):
                 stacks = layer(stacks, skips.pop())
             if level:
                 stacks = self.doubling[level - 1](stacks, skips[-1][0])
-        return self.head(F.elu(stacks[1]))
+        # the likelihood needs more precision than bfloat16 has
+        with torch.autocast(x.device.type, enabled=False):
+            return self.head(F.elu(stacks[1].to(self.head.weight.dtype)))
 
     def log_probability(self, values: Tensor, outputs: Tensor | None = None) -> Tensor:
         """log p of every pixel given those before it, ``[N, H, W]`` in nats, all channels together.
@@ -180,6 +182,37 @@ class PixelCNN(nn.Module):
         """
         outputs = self(values) if outputs is None else outputs
         return mixture_log_probability(values.to(outputs), outputs, self.components, self.rescale)
+
+    def sample_pixels(self, outputs: Tensor) -> Tensor:
+        """One pixel's values for the head's outputs ``[N, O]``; whole numbers, float ``[N, C]``."""
+        channels = self.shape[2]
+        parts = split_outputs(outputs[:, :, None, None], channels, self.components)
+        logits, locations, scales, coefficients = (part.flatten(2) for part in parts)
+        chosen = torch.multinomial(logits.squeeze(2).softmax(1), 1).squeeze(1)
+        rows = torch.arange(len(outputs), device=outputs.device)
+        locations, scales, coefficients = (
+            part[rows, chosen] for part in (locations, scales, coefficients)
+        )
+        uniform = torch.rand(locations.shape).to(outputs).clamp(1e-5, 1 - 1e-5)
+        values = torch.zeros_like(locations)
+        for channel in range(channels):
+            mean, scale = to_pixels(
+                locations[:, channel] + self._lean(values, coefficients, channel),
+                scales[:, channel],
+                self.rescale,
+            )
+            drawn = mean + scale * torch.logit(uniform[:, channel])
+            values[:, channel] = drawn.round().clamp(0, 255)
+        return values
+
+    def _lean(self, values: Tensor, coefficients: Tensor, channel: int) -> Tensor | int:
+        """What the channels before add to a channel's location."""
+        if channel == 0:
+            return 0
+        unit = values * (2 / 255) - 1
+        first = channel * (channel - 1) // 2
+        shift = (coefficients[:, first : first + channel] * unit[:, :channel]).sum(1)
+        return shift if self.rescale else 127.5 * shift
 
 
 def split_outputs(
@@ -207,11 +240,11 @@ def mixture_log_probability(
     channels = values.shape[1]
     logits, locations, scales, coefficients = split_outputs(outputs, channels, components)
     if channels == 3:
-        # green leans on red, blue on both, in [-1, 1]; in raw units that is an offset more
-        unit = values * (2 / 255) - 1
-        red, green = unit[:, None, :1], unit[:, None, 1:2]
-        first, second, third = coefficients.split(1, dim=2)
-        shift = torch.cat([torch.zeros_like(first), first * red, second * red + third * green], 2)
+        unit = values[:, None, :2] * (2 / 255) - 1
+        # green leans on red, blue on both
+        green = coefficients[:, :, :1] * unit[:, :, :1]
+        blue = (coefficients[:, :, 1:] * unit).sum(2, keepdim=True)
+        shift = torch.cat([torch.zeros_like(green), green, blue], dim=2)
         locations = locations + (shift if rescale else 127.5 * shift)
     means, widths = to_pixels(locations, scales, rescale)
     found = logistic_log_probability(values[:, None], means, widths).sum(2)
