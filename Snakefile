@@ -15,6 +15,7 @@ include: "rules/models.smk"
 include: "rules/baselines.smk"
 include: "rules/cmg.smk"
 include: "rules/oodgen.smk"
+include: "rules/likelihood_ratio.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
 

@@ -23,6 +23,7 @@ rule fit_baseline:
         "../envs/environment.yaml"
     threads: config["threads"]
     resources:
+        **TRAINING,
         gpu=GPU,
     params:
         settings=method_settings,

@@ -18,6 +18,7 @@ rule train_cmg_cvae:
         "../envs/environment.yaml"
     threads: config["threads"]
     resources:
+        **TRAINING,
         gpu=GPU,
     params:
         settings=model_settings,
@@ -75,6 +76,7 @@ rule fine_tune_cmg:
         "../envs/environment.yaml"
     threads: config["threads"]
     resources:
+        **TRAINING,
         gpu=GPU,
     params:
         settings=method_settings,

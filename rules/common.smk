@@ -26,6 +26,11 @@ except InputError as error:
 SEEDS = config["seeds"]
 PROTOCOLS = config["protocols"]
 RUN = "results/{benchmark}/seed{seed}"
+# what a cluster must grant a job that trains or scores: minutes and MiB
+TRAINING = {
+    "runtime": {"smoke": 30, "quick": 240, "paper": 2880}[config["scale"]],
+    "mem_mb": 12000,
+}
 GPU = 0 if config["device"] == "cpu" or not shutil.which("nvidia-smi") else 1
 
 
@@ -114,14 +119,18 @@ def models_named_by(wildcards, file="model.pt"):
     """Input edges of the models that a method's or a model's settings name: `<key>` and
     `<key>_config`."""
     if "method" in wildcards.keys():
-        named = LOADER.models_of("methods", method_settings(wildcards))
+        named = LOADER.edges("methods", method_settings(wildcards))
     else:
-        named = LOADER.models_of("models", model_settings(wildcards))
+        named = LOADER.edges("models", model_settings(wildcards))
     folder = f"{RUN}/models".format(**wildcards)
     edges = {}
-    for key, name in named.items():
-        edges[key] = ancient(f"{folder}/{name}/{file}")
-        edges[f"{key}_config"] = f"{folder}/{name}/config.json"
+    for key, names in named.items():
+        if isinstance(names, list):
+            edges[key] = [ancient(f"{folder}/{name}/{file}") for name in names]
+            edges[f"{key}_config"] = [f"{folder}/{name}/config.json" for name in names]
+        else:
+            edges[key] = ancient(f"{folder}/{names}/{file}")
+            edges[f"{key}_config"] = f"{folder}/{names}/config.json"
     return edges
 
 
@@ -179,6 +188,15 @@ def test_images(wildcards):
     return images(wildcards.benchmark, of(wildcards).dataset, "test")
 
 
+def validation_images(wildcards):
+    return images(wildcards.benchmark, of(wildcards).validation.dataset, "test")
+
+
+def ood_images(wildcards):
+    ood_set = of(wildcards).ood[wildcards.ood]
+    return images(wildcards.benchmark, ood_set.dataset, "test", wildcards.seed)
+
+
 def scored_images(wildcards):
     return images(wildcards.benchmark, wildcards.dataset, "test", wildcards.seed)
 
@@ -208,6 +226,9 @@ def pair(wildcards):
         "ood_dataset": ood_set.dataset,
         "ood_classes": None if ood_set.classes is None else list(ood_set.classes),
         "ood_stand_in_for": ood_set.stand_in_for,
+        "validation": benchmark.validation and benchmark.validation.name,
+        "on_validation_set": bool(benchmark.validation)
+        and configuration.overlap(ood_set, benchmark.validation),
         "scale": config["scale"],
     }
 

@@ -15,6 +15,7 @@ rule score:
     conda:
         "../envs/environment.yaml"
     resources:
+        **TRAINING,
         gpu=GPU,
     params:
         pipeline=lambda w: method_settings(w)["pipeline"],
@@ -40,6 +41,7 @@ rule score_snapshots:
     conda:
         "../envs/environment.yaml"
     resources:
+        **TRAINING,
         gpu=GPU,
     params:
         pipeline=lambda w: method_settings(w)["pipeline"],

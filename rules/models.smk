@@ -18,6 +18,7 @@ rule train_classifier:
         "../envs/environment.yaml"
     threads: config["threads"]
     resources:
+        **TRAINING,
         gpu=GPU,
     params:
         settings=model_settings,

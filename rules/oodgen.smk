@@ -18,6 +18,7 @@ rule train_oodgen_cvae:
         "../envs/environment.yaml"
     threads: config["threads"]
     resources:
+        **TRAINING,
         gpu=GPU,
     params:
         settings=model_settings,
@@ -61,6 +62,7 @@ rule generate_oodgen:
         "../envs/environment.yaml"
     threads: config["threads"]
     resources:
+        **TRAINING,
         gpu=GPU,
     params:
         settings=lambda w: model_settings(w)["generation"],
@@ -90,6 +92,7 @@ rule train_oodgen_classifier:
         "../envs/environment.yaml"
     threads: config["threads"]
     resources:
+        **TRAINING,
         gpu=GPU,
     params:
         settings=model_settings,

@@ -50,6 +50,9 @@ with job(snakemake):
     for key, what in (("id_stand_in_for", "ID set"), ("ood_stand_in_for", "OOD set")):
         if pair[key]:
             result["flags"].append(f"{what} is a stand-in for {pair[key]}")
+    tuned_on = config["record"]["tuned_on"]
+    if tuned_on == pair["validation"] and pair["on_validation_set"]:
+        result["flags"].append("tuned on this set")
     save_json(
         snakemake.output[0],
         {
@@ -60,7 +63,7 @@ with job(snakemake):
             "group": pair["group"],
             "protocol": snakemake.params.protocol,
             "scale": pair["scale"],
-            "tuned_on": "OOD test set" if oracle else config["record"]["tuned_on"],
+            "tuned_on": "OOD test set" if oracle else tuned_on,
             "id_dataset": pair["id_dataset"],
             "ood_dataset": pair["ood_dataset"],
             "id_accuracy": float((predicted == known["label"]).mean()) if classifies else None,

@@ -7,6 +7,7 @@ one, the nearest known name.
 import copy
 import dataclasses
 import difflib
+import itertools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +19,11 @@ from ood.errors import InputError
 from ood.registry import NOISES, REGISTRY
 
 SCALES = ("smoke", "quick", "paper")
+GRID = {
+    "type": "object",
+    "minProperties": 1,
+    "additionalProperties": {"type": "array", "minItems": 1, "uniqueItems": True},
+}
 # what says which schema the settings of a model or a method obey
 KINDS = {"models": "type", "methods": "pipeline"}
 
@@ -220,19 +226,21 @@ class Loader:
         methods = {
             name: settings
             for name, settings in benchmark.methods.items()
-            if chosen == "all" or name in chosen or name in varied
+            if (chosen == "all" or name in chosen or name in varied)
+            and (benchmark.validation or not self._tuned(settings))
         }
         if not methods:
             raise InputError(
-                f"{self.source}: methods: the benchmark {benchmark.name!r} has none of "
-                f"{', '.join(chosen)}; it has {', '.join(benchmark.methods)}"
+                f"{self.source}: methods: the benchmark {benchmark.name!r} can run none of "
+                f"{', '.join(chosen)}; it has {', '.join(benchmark.methods)}, some of which need a "
+                "validation OOD set"
             )
         models = {}
-        needed = [m for one in methods.values() for m in self.models_of("methods", one).values()]
+        needed = [m for one in methods.values() for m in self.models_of("methods", one)]
         while needed:
             name = needed.pop()
             models[name] = benchmark.models[name]
-            needed += self.models_of("models", models[name]).values()
+            needed += self.models_of("models", models[name])
         ood = {
             name: one
             for name, one in benchmark.ood.items()
@@ -274,12 +282,11 @@ class Loader:
                 content["validation"], "validation", models, source, "validation"
             )
         for one in [*ood.values(), *([validation] if validation else [])]:
-            for other, what in ((identity, "ID set"), (validation, "validation set")):
-                if other is not None and other is not one and _overlap(one, other):
-                    raise InputError(
-                        f"{source}: OOD set {one.name!r} shares classes of {one.dataset} with the "
-                        f"{what}; give it other 'classes' or another dataset"
-                    )
+            if overlap(one, identity):
+                raise InputError(
+                    f"{source}: OOD set {one.name!r} shares classes of {one.dataset} with the ID "
+                    "set; give it other 'classes' or another dataset"
+                )
         shape = tuple(content["shape"])
         for settings in models.values():
             settings |= {"shape": list(shape), "n_classes": len(classes)}
@@ -354,12 +361,12 @@ class Loader:
         source = f"benchmarks/recipes/{name}.yaml"
         content = load_yaml(folder / f"{name}.yaml")
         check_schema(content, self.schemas["recipe"], source)
-        recipe = at_scale(content, self.config["scale"])
+        recipe = self._resolved(content, source)
         self._check(recipe, source)
         if changes:
             for path, value in changes.items():
                 replace_setting(content, path, value, f"{referrer}: settings")
-            recipe = at_scale(content, self.config["scale"])
+            recipe = self._resolved(content, f"{referrer}: settings")
             self._check(recipe, f"{referrer}: settings")
         if self.config["variants"]:
             for method, varied in self.config["variants"].items():
@@ -368,6 +375,24 @@ class Loader:
                         self._vary(recipe, "methods", method, path, value, variant)
             self._check(recipe, f"{self.source}: variants")
         return recipe["models"], recipe["methods"]
+
+    def _resolved(self, content: dict, source: str) -> dict:
+        """The recipe at the config's scale, every ``grid`` of a model replaced by its members."""
+        recipe = at_scale(copy.deepcopy(content), self.config["scale"])
+        for name in [name for name, one in recipe["models"].items() if "grid" in one]:
+            settings = recipe["models"].pop(name)
+            grid = settings.pop("grid")
+            check_schema(grid, GRID, source, f"models.{name}.grid")
+            members = []
+            for values in itertools.product(*grid.values()):
+                chosen = dict(zip(grid, values, strict=True))
+                members.append(name + "".join(map(variant_suffix, chosen, chosen.values())))
+                recipe["models"][members[-1]] = settings | chosen
+            for section in KINDS:
+                for one in recipe[section].values():
+                    for key in one.keys() & self._model_keys(section, one):
+                        one[key] = members if one[key] == name else one[key]
+        return recipe
 
     def _check(self, recipe: dict, source: str) -> None:
         for section, kind in KINDS.items():
@@ -381,9 +406,11 @@ class Loader:
                     )
                 schema = schemas[settings[kind]]
                 check_schema(settings, schema, source, where, self.shared)
-                for key, model in self.models_of(section, settings).items():
-                    model_type = schema["properties"][key]["model_type"]
-                    self._check_model(model, model_type, recipe["models"], source, f"{where}.{key}")
+                for key, model_type in self._model_keys(section, settings).items():
+                    for model in _listed(settings.get(key, [])):
+                        self._check_model(
+                            model, model_type, recipe["models"], source, f"{where}.{key}"
+                        )
 
     def _check_model(
         self, name: str, kind: str, models: dict[str, dict], source: str, where: str
@@ -401,10 +428,12 @@ class Loader:
         of a model that it names; then that model gets a copy too."""
         settings = copy.deepcopy(recipe[section][name])
         key, _, rest = path.partition(".")
-        model = self.models_of(section, settings).get(key)
-        if model and rest:
-            changed = settings[key] = model + variant_suffix(path, value)
-            self._vary(recipe, "models", model, rest, value, changed)
+        if rest and key in self._model_keys(section, settings):
+            named = settings[key]
+            changed = [model + variant_suffix(path, value) for model in _listed(named)]
+            for model, copied in zip(_listed(named), changed, strict=True):
+                self._vary(recipe, "models", model, rest, value, copied)
+            settings[key] = changed if isinstance(named, list) else changed[0]
         else:
             replace_setting(settings, path, value, f"{self.source}: variants: {section}.{name}")
         if recipe[section].setdefault(variant, settings) != settings:
@@ -412,14 +441,27 @@ class Loader:
                 f"{self.source}: variants: two different {section} are called {variant!r}"
             )
 
-    def models_of(self, section: str, settings: dict) -> dict[str, str]:
-        """The models that the settings of a model or method name, by key."""
-        properties = self.schemas[section][settings[KINDS[section]]]["properties"]
+    def _model_keys(self, section: str, settings: dict) -> dict[str, str]:
+        """The settings that name models, with the type that these must have."""
+        schema = self.schemas[section].get(settings[KINDS[section]], {"properties": {}})
         return {
-            key: settings[key]
-            for key, schema in properties.items()
-            if "model_type" in schema and key in settings
+            key: one["model_type"]
+            for key, one in schema["properties"].items()
+            if "model_type" in one and key in settings
         }
+
+    def models_of(self, section: str, settings: dict) -> list[str]:
+        """The models that the settings of a model or method name."""
+        keys = self._model_keys(section, settings)
+        return [name for key in keys for name in _listed(settings[key])]
+
+    def edges(self, section: str, settings: dict) -> dict[str, str | list[str]]:
+        """The settings that name a model or several."""
+        return {key: settings[key] for key in self._model_keys(section, settings)}
+
+    def _tuned(self, settings: dict) -> bool:
+        """Whether a method chooses settings on the validation OOD set."""
+        return self.schemas["methods"][settings["pipeline"]].get("tuned_by") in settings
 
     def provides(self, section: str, settings: dict, what: str) -> bool:
         """Whether the schema of a model or method says that its rules write ``what``."""
@@ -450,7 +492,12 @@ def _variants(method: str, changes: dict[str, list]) -> list[tuple[str, object, 
     ]
 
 
-def _overlap(one: OODSet, other: OODSet) -> bool:
+def _listed(names: str | list[str]) -> list[str]:
+    return names if isinstance(names, list) else [names]
+
+
+def overlap(one: OODSet, other: OODSet) -> bool:
+    """Whether two sets may share images."""
     if one.dataset != other.dataset or one.dataset in NOISES:
         return one.dataset == other.dataset
     if one.classes is None or other.classes is None:

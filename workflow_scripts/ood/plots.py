@@ -116,6 +116,33 @@ def latents(
     _save(figure, path)
 
 
+def pixel_maps(path: str | Path, title: str, rows: list[list[np.ndarray]]) -> None:
+    """Images, log p and log ratio of their pixels, a row per image set, as the paper shows them.
+
+    :param rows: images uint8 ``[16, H, W, C]``, log p ``[16, H, W]`` and log ratio ``[16, H, W]``
+    """
+
+    def tiled(stack: np.ndarray) -> np.ndarray:
+        lines = stack.reshape(4, 4, *stack.shape[1:])
+        return np.concatenate([np.concatenate(list(line), axis=1) for line in lines], axis=0)
+
+    figure, axes = plt.subplots(
+        len(rows), 3, figsize=(11, 3.7 * len(rows)), squeeze=False, layout="constrained"
+    )
+    steps = matplotlib.colormaps["Greys"].resampled(6)
+    for line, (images, likelihood, ratio) in zip(axes, rows, strict=True):
+        line[0].imshow(tiled(images).squeeze(), cmap="gray", vmin=0, vmax=255)
+        for axis, values in zip(line[1:], (likelihood + 6, ratio), strict=True):
+            shown = axis.imshow(tiled(values), cmap=steps.reversed(), vmin=0, vmax=6)
+        figure.colorbar(shown, ax=line[2])
+    for axis, head in zip(axes[0], ("images", "log p + 6", "log ratio"), strict=True):
+        axis.set_title(head)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    figure.suptitle(title)
+    _save(figure, path)
+
+
 def roc(
     path: str | Path,
     title: str,

@@ -57,10 +57,10 @@ def build(settings: dict) -> PixelCNN:
     )
 
 
-def load_pixelcnn(path: str | Path, machine: Machine) -> PixelCNN:
-    """The frozen PixelCNN++ of a ``model.pt``, in eval mode."""
+def load_pixelcnn(path: str | Path, machine: Machine) -> tuple[PixelCNN, dict]:
+    """The frozen PixelCNN++ of a ``model.pt``, in eval mode, and its settings."""
     content = load_model(path)
-    return restore(content["settings"], content["state"], machine)
+    return restore(content["settings"], content["state"], machine), content["settings"]
 
 
 def restore(settings: dict, state: dict[str, Tensor], machine: Machine) -> PixelCNN:
@@ -175,21 +175,10 @@ def image_log_likelihoods(network: PixelCNN, images: np.ndarray, machine: Machin
     return torch.cat(found).cpu().numpy()
 
 
-def select(
-    foreground: np.ndarray,
-    backgrounds: dict[str, np.ndarray],
-    known: int,
-) -> list[dict]:
-    """AUROC of the ratio on the validation sets for each background model, best first.
-
-    :param foreground: log p of ``known`` ID images and then the validation OOD images
-    :param backgrounds: the same of each background model, by name
-    """
-    rows = [
-        {"background": name, "auroc": metrics.evaluate(score[:known], score[known:])["auroc"]}
-        for name, score in ((name, one - foreground) for name, one in backgrounds.items())
-    ]
-    return sorted(rows, key=lambda row: -row["auroc"])
+def ratio_auroc(foreground: np.ndarray, background: np.ndarray, known: int) -> float:
+    """AUROC of the ratio for log p ``[N]`` of ``known`` ID images and then OOD images."""
+    score = background - foreground
+    return metrics.evaluate(score[:known], score[known:])["auroc"]
 
 
 class LikelihoodDetector:

@@ -1,0 +1,44 @@
+"""Rule select_background: every background model's AUROC on the validation sets."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ood.images import ImageSet
+from ood.methods import likelihood_ratio
+from ood.tables import save_csv
+from training_job import id_images, machine
+from workflow_job import job
+
+
+def spread(image_set: ImageSet, count: int) -> np.ndarray:
+    """``count`` images at equal distances, or all."""
+    index = np.linspace(0, len(image_set) - 1, min(count, len(image_set))).astype(int)
+    return image_set.images[index]
+
+
+with job(snakemake):
+    params = snakemake.params
+    count = params.settings["selection_images"]
+    unknown = ImageSet.load(snakemake.input.validation).select(params.validation_classes)
+    with machine(snakemake) as chosen:
+        names = [Path(path).parent.name for path in snakemake.input.backgrounds]
+        paths = dict(zip(names, snakemake.input.backgrounds, strict=True))
+        foreground, settings = likelihood_ratio.load_pixelcnn(snakemake.input.foreground, chosen)
+        known = spread(likelihood_ratio.split(settings, id_images(snakemake))[1], count)
+        images = np.concatenate([known, spread(unknown, count)])
+
+        def log_p(network):
+            return likelihood_ratio.image_log_likelihoods(network, images, chosen)
+
+        reference = log_p(foreground)
+        rows = []
+        for name, path in paths.items():
+            network, settings = likelihood_ratio.load_pixelcnn(path, chosen)
+            auroc = likelihood_ratio.ratio_auroc(reference, log_p(network), len(known))
+            chosen_settings = {key: settings[key] for key in ("mutation_rate", "l2")}
+            rows.append({"background": name, **chosen_settings, "auroc": auroc})
+    table = pd.DataFrame(rows).sort_values("auroc", ascending=False, kind="stable")
+    table["n_id"], table["n_ood"] = len(known), len(images) - len(known)
+    save_csv(table, snakemake.output[0])
