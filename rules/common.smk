@@ -189,7 +189,10 @@ def test_images(wildcards):
 
 
 def validation_images(wildcards):
-    return images(wildcards.benchmark, of(wildcards).validation.dataset, "test")
+    validation = of(wildcards).validation
+    if validation.name == configuration.GREY_ID:
+        return training_images(wildcards)
+    return images(wildcards.benchmark, validation.dataset, "test")
 
 
 def ood_images(wildcards):

@@ -82,6 +82,7 @@ rule select_background:
         settings=method_settings,
         classes=id_classes,
         validation_classes=lambda w: of(w).validation.classes,
+        grey=lambda w: of(w).validation.name == configuration.GREY_ID,
         precision=config["precision"],
         code=code("select_background.py"),
     script:

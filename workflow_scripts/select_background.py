@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ood.images import ImageSet
+from ood.images import ImageSet, to_grey
 from ood.methods import likelihood_ratio
 from ood.tables import save_csv
 from training_job import id_images, machine
@@ -21,13 +21,17 @@ def spread(image_set: ImageSet, count: int) -> np.ndarray:
 with job(snakemake):
     params = snakemake.params
     count = params.settings["selection_images"]
-    unknown = ImageSet.load(snakemake.input.validation).select(params.validation_classes)
     with machine(snakemake) as chosen:
         names = [Path(path).parent.name for path in snakemake.input.backgrounds]
         paths = dict(zip(names, snakemake.input.backgrounds, strict=True))
         foreground, settings = likelihood_ratio.load_pixelcnn(snakemake.input.foreground, chosen)
         known = spread(likelihood_ratio.split(settings, id_images(snakemake))[1], count)
-        images = np.concatenate([known, spread(unknown, count)])
+        if params.grey:
+            unknown = to_grey(known)
+        else:
+            validation = ImageSet.load(snakemake.input.validation)
+            unknown = spread(validation.select(params.validation_classes), count)
+        images = np.concatenate([known, unknown])
 
         def log_p(network):
             return likelihood_ratio.image_log_likelihoods(network, images, chosen)

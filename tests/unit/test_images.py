@@ -6,7 +6,7 @@ import torch
 
 from ood.errors import InputError
 from ood.files import load_json
-from ood.images import ImageSet, convert, to_tensor, to_unit
+from ood.images import ImageSet, convert, to_grey, to_tensor, to_unit
 
 
 def image_set(labels, shape=(4, 4, 1)):
@@ -114,3 +114,8 @@ def test_downsampling_averages():
 
 def test_inversion():
     assert (convert([np.full((2, 2), 255, np.uint8)], (2, 2, 1), invert=True) == 0).all()
+
+
+def test_grey_is_the_luma_in_three_channels():
+    images = np.array([[[[255, 0, 0], [0, 255, 0], [10, 20, 30]]]], dtype=np.uint8)
+    assert to_grey(images)[0, 0].tolist() == [[76] * 3, [150] * 3, [18] * 3]

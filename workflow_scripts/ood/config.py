@@ -19,6 +19,8 @@ from ood.errors import InputError
 from ood.registry import NOISES, REGISTRY
 
 SCALES = ("smoke", "quick", "paper")
+# a validation OOD set: the grey version of the ID training images that are kept for validation
+GREY_ID = "grey_id"
 GRID = {
     "type": "object",
     "minProperties": 1,
@@ -277,11 +279,14 @@ class Loader:
             is not None
         }
         validation = None
-        if "validation" in content:
+        if content.get("validation") == GREY_ID:
+            validation = OODSet(GREY_ID, dataset, classes, "validation")
+        elif "validation" in content:
             validation = self._ood_set(
                 content["validation"], "validation", models, source, "validation"
             )
-        for one in [*ood.values(), *([validation] if validation else [])]:
+        others = [validation] if validation and validation.name != GREY_ID else []
+        for one in [*ood.values(), *others]:
             if overlap(one, identity):
                 raise InputError(
                     f"{source}: OOD set {one.name!r} shares classes of {one.dataset} with the ID "

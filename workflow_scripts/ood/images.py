@@ -149,6 +149,12 @@ def to_array(images: torch.Tensor) -> np.ndarray:
     return images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
+def to_grey(images: np.ndarray) -> np.ndarray:
+    """RGB uint8 ``[N, H, W, 3]`` -> the ITU-R 601 luma in all three channels."""
+    luma = images @ np.array([0.2989, 0.5870, 0.1140])
+    return np.repeat(np.round(luma).astype(np.uint8)[..., None], 3, axis=3)
+
+
 def convert(
     images: list[np.ndarray], shape: tuple[int, int, int], invert: bool = False
 ) -> np.ndarray:
