@@ -55,6 +55,8 @@ def machine(device: str, precision: str, locks: Path):
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu":
+        # saturated units make denormal numbers, on which a CPU is many times slower
+        torch.set_flush_denormal(True)
         yield Machine(torch.device("cpu"), precision)
         return
     if not torch.cuda.is_available():
