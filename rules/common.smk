@@ -268,6 +268,12 @@ COMPARED = [
 ]
 
 
+def with_snapshots(benchmark):
+    """The benchmark's methods that have a score file of snapshots."""
+    asked = WITH_SNAPSHOTS if "oracle" in PROTOCOLS else []
+    return [method for method in BENCHMARKS[benchmark].methods if method in asked]
+
+
 def plots(benchmark, kind, names):
     return [f"results/plots/{benchmark}/{kind}/{name}.png" for name in names]
 
@@ -298,6 +304,7 @@ PLOTS = [
     for path in (
         *plots(benchmark, "roc", BENCHMARKS[benchmark].ood),
         *plots(benchmark, "histograms", BENCHMARKS[benchmark].methods),
+        *plots(benchmark, "trajectory", with_snapshots(benchmark) and BENCHMARKS[benchmark].ood),
         f"results/plots/{benchmark}/heatmap.png",
         f"results/plots/{benchmark}/image_sets.png",
         *pseudo_ood_grids(benchmark),
@@ -306,12 +313,12 @@ PLOTS = [
 ]
 
 
-def plot_inputs(benchmark, seeds, methods, oods):
+def plot_inputs(benchmark, seeds, methods, oods, suffix=""):
     """Score files of the given methods, for the ID set and the given OOD sets."""
     one = BENCHMARKS[benchmark]
     datasets = dict.fromkeys([one.dataset, *(one.ood[name].dataset for name in oods)])
     return [
-        f"results/{benchmark}/seed{seed}/scores/{method}/{dataset}.parquet"
+        f"results/{benchmark}/seed{seed}/scores/{method}/{dataset}{suffix}.parquet"
         for seed in seeds
         for method in methods
         for dataset in datasets

@@ -124,6 +124,29 @@ rule plot_roc:
         "../workflow_scripts/plot_roc.py"
 
 
+rule plot_trajectory:
+    input:
+        lambda w: plot_inputs(w.benchmark, SEEDS, with_snapshots(w.benchmark), [w.ood], ".oracle"),
+    output:
+        report(
+            "results/plots/{benchmark}/trajectory/{ood}.png",
+            caption="captions/trajectory.rst",
+            category="{benchmark}",
+            subcategory="AUROC over training",
+        ),
+    log:
+        "results/logs/plot_trajectory/{benchmark}/{ood}.log",
+    conda:
+        "../envs/environment.yaml"
+    params:
+        seeds=SEEDS,
+        methods=lambda w: with_snapshots(w.benchmark),
+        parts=lambda w: image_parts(w.benchmark, [w.ood]),
+        code=code("plot_trajectory.py"),
+    script:
+        "../workflow_scripts/plot_trajectory.py"
+
+
 rule plot_histograms:
     input:
         lambda w: plot_inputs(w.benchmark, SEEDS[:1], [w.method], of(w).ood),

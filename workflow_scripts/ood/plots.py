@@ -123,7 +123,11 @@ def pixel_maps(path: str | Path, title: str, rows: list[list[np.ndarray]]) -> No
     """
 
     def tiled(stack: np.ndarray) -> np.ndarray:
-        lines = stack.reshape(4, 4, *stack.shape[1:])
+        # a line of nothing between the images
+        wide = stack.astype(float) / (255 if stack.dtype == np.uint8 else 1)
+        edge = [(0, 0), (0, 1), (0, 1)] + [(0, 0)] * (stack.ndim - 3)
+        wide = np.pad(wide, edge, constant_values=np.nan)
+        lines = wide.reshape(4, 4, *wide.shape[1:])
         return np.concatenate([np.concatenate(list(line), axis=1) for line in lines], axis=0)
 
     figure, axes = plt.subplots(
@@ -131,7 +135,7 @@ def pixel_maps(path: str | Path, title: str, rows: list[list[np.ndarray]]) -> No
     )
     steps = matplotlib.colormaps["Greys"].resampled(6)
     for line, (images, likelihood, ratio) in zip(axes, rows, strict=True):
-        line[0].imshow(tiled(images).squeeze(), cmap="gray", vmin=0, vmax=255)
+        line[0].imshow(tiled(images).squeeze(), cmap="gray", vmin=0, vmax=1)
         for axis, values in zip(line[1:], (likelihood + 6, ratio), strict=True):
             shown = axis.imshow(tiled(values), cmap=steps.reversed(), vmin=0, vmax=6)
         figure.colorbar(shown, ax=line[2])
@@ -181,6 +185,32 @@ def roc(
         aspect="equal",
     )
     axis.legend(title="AUROC", loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
+    axis.grid(alpha=0.3)
+    _save(figure, path)
+
+
+def trajectory(
+    path: str | Path, title: str, runs: dict[str, list[tuple[list[int], list[float]]]]
+) -> None:
+    """AUROC over steps of training, a line per seed.
+
+    :param runs: by method, for each seed the steps and the AUROC at each
+    """
+    figure, axis = plt.subplots(figsize=(7.6, 4.4), layout="constrained")
+    axis.axhline(0.5, color="0.8", lw=1)
+    for number, (name, seeds) in enumerate(runs.items()):
+        for index, (steps, aurocs) in enumerate(seeds):
+            axis.plot(
+                steps,
+                aurocs,
+                marker="o",
+                ms=4,
+                color=COLOURS[number % len(COLOURS)],
+                linestyle=DASHES[number // len(COLOURS) % len(DASHES)],
+                label=None if index else name,
+            )
+    axis.set(xlabel="step", ylabel="AUROC", title=title)
+    axis.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
     axis.grid(alpha=0.3)
     _save(figure, path)
 
