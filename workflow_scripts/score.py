@@ -13,8 +13,6 @@ from ood.images import ImageSet
 from training_job import machine
 from workflow_job import job
 
-BATCH_SIZE = 500
-
 with job(snakemake):
     # named by a parameter, so that a rule's code hash holds one method's file, not all
     method = importlib.import_module(f"ood.methods.{snakemake.params.pipeline}")
@@ -32,7 +30,7 @@ with job(snakemake):
             by_suffix = {
                 f"_{step}": method.at_snapshot(detector, state) for step, state in snapshots.items()
             }
-        scored = detectors.run(by_suffix, image_set, chosen, BATCH_SIZE)
+        scored = detectors.run(by_suffix, image_set, chosen, snakemake.config["scoring_batch"])
     for suffix, (scores, predicted) in scored.items():
         columns[f"prediction{suffix}"] = classes[predicted].numpy()
         columns[f"score{suffix}"] = scores

@@ -25,7 +25,7 @@ from ood.training import Machine, Run, Trained, load_model, train
 log = logging.getLogger(__name__)
 
 NATS_PER_BIT = float(np.log(2))
-# images in one pass where no gradient is needed: memory is bounded whatever the caller's batch
+# images in one pass where a whole set is judged
 CHUNK = 100
 
 
@@ -158,12 +158,9 @@ def sample(network: PixelCNN, count: int) -> Tensor:
 
 def log_likelihood(network: PixelCNN, values: Tensor, machine: Machine) -> Tensor:
     """log p of each pixel in nats, float64 ``[N, H, W]``; their sum is the image's."""
-    found = []
-    for part in values.split(CHUNK):
-        with torch.no_grad(), machine.autocast():
-            outputs = network(part)
-        found.append(network.log_probability(part.double(), outputs.double()))
-    return torch.cat(found)
+    with torch.no_grad(), machine.autocast():
+        outputs = network(values)
+    return network.log_probability(values.double(), outputs.double())
 
 
 def image_log_likelihoods(network: PixelCNN, images: np.ndarray, machine: Machine) -> np.ndarray:
