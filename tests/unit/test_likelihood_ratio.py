@@ -84,11 +84,16 @@ def test_the_penalty_is_the_sum_of_squared_kernels_without_biases():
     assert lr.penalty(net).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_validation_images_are_the_last_in_file_order():
-    whole = image_set(41)
+def test_every_model_has_the_same_validation_images_and_of_every_class():
+    """Where the file order is by class, too."""
+    whole = ImageSet(image_set(100).images, np.repeat(np.arange(4), 25))
     training, validation = lr.split(SETTINGS, whole)
-    assert (len(training), len(validation)) == (33, 8)
-    assert np.array_equal(np.concatenate([training.images, validation.images]), whole.images)
+    assert (len(training), len(validation)) == (80, 20)
+    again = lr.split(SETTINGS | {"mutation_rate": 0.3}, whole)[1]
+    assert np.array_equal(validation.images, again.images)
+    assert set(validation.labels) == {0, 1, 2, 3}
+    both = np.concatenate([training.images, validation.images]).reshape(100, -1)
+    assert len(np.unique(both, axis=0)) == 100
 
 
 def test_training_records_bits_and_penalty_and_keeps_snapshots(tmp_path):

@@ -20,7 +20,7 @@ from ood import metrics
 from ood.detector import Record
 from ood.images import ImageSet, to_tensor, to_unit
 from ood.models.pixelcnn import PixelCNN
-from ood.training import Machine, Run, Trained, load_model, train
+from ood.training import Machine, Run, Trained, hold_out, load_model, train
 
 log = logging.getLogger(__name__)
 
@@ -92,11 +92,13 @@ def penalty(network: nn.Module) -> Tensor:
 
 
 def split(settings: dict, image_set: ImageSet) -> tuple[ImageSet, ImageSet]:
-    """Images to train on and, the last ``validation_share`` in file order, to validate on."""
-    kept = len(image_set) - max(1, round(settings["validation_share"] * len(image_set)))
+    """Images to train on and a random ``validation_share``, the same for every model and seed.
+
+    The released code takes the last ones in file order, which in some sets are of one class.
+    """
     return tuple(
         ImageSet(image_set.images[part], image_set.labels[part])
-        for part in (slice(kept), slice(kept, None))
+        for part in hold_out(len(image_set), settings["validation_share"], 0)
     )
 
 
