@@ -5,14 +5,21 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 
-def path_of(benchmark: str, seed: int, method: str, part: dict, suffix: str = "") -> str:
-    """The score file of an image set; suffix ``.oracle`` for that of the snapshots."""
-    return f"results/{benchmark}/seed{seed}/scores/{method}/{part['dataset']}{suffix}.parquet"
+def _table(benchmark: str, seed: int, method: str, part: dict, suffix: str, columns=None):
+    path = f"results/{benchmark}/seed{seed}/scores/{method}/{part['dataset']}{suffix}.parquet"
+    table = pq.read_table(path, columns=columns)
+    if part["classes"] is not None:
+        table = table.filter(pc.field("label").isin(part["classes"]))
+    return table
 
 
 def scores(benchmark: str, seed: int, method: str, part: dict) -> np.ndarray:
     """Scores of one image set, restricted to ``part["classes"]`` (None: all)."""
-    table = pq.read_table(path_of(benchmark, seed, method, part), columns=["label", "score"])
-    if part["classes"] is not None:
-        table = table.filter(pc.field("label").isin(part["classes"]))
-    return table["score"].to_numpy()
+    return _table(benchmark, seed, method, part, "", ["label", "score"])["score"].to_numpy()
+
+
+def snapshot_scores(benchmark: str, seed: int, method: str, part: dict) -> dict[int, np.ndarray]:
+    """The same at every snapshot, by step of training."""
+    table = _table(benchmark, seed, method, part, ".oracle")
+    names = [name for name in table.column_names if name.startswith("score_")]
+    return {int(name.removeprefix("score_")): table[name].to_numpy() for name in names}

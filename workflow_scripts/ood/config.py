@@ -395,7 +395,7 @@ class Loader:
                 recipe["models"][members[-1]] = settings | chosen
             for section in KINDS:
                 for one in recipe[section].values():
-                    for key in one.keys() & self._model_keys(section, one):
+                    for key in self._model_keys(section, one):
                         one[key] = members if one[key] == name else one[key]
         return recipe
 
@@ -412,7 +412,7 @@ class Loader:
                 schema = schemas[settings[kind]]
                 check_schema(settings, schema, source, where, self.shared)
                 for key, model_type in self._model_keys(section, settings).items():
-                    for model in _listed(settings.get(key, [])):
+                    for model in _listed(settings[key]):
                         self._check_model(
                             model, model_type, recipe["models"], source, f"{where}.{key}"
                         )

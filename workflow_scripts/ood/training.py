@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ood.errors import InputError
 from ood.files import atomic
-from ood.images import to_unit
+from ood.images import ImageSet, to_unit
 
 log = logging.getLogger(__name__)
 
@@ -200,6 +200,14 @@ def hold_out(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarra
     order = torch.randperm(count, generator=generator).numpy()
     held = max(1, round(share * count))
     return np.sort(order[held:]), np.sort(order[:held])
+
+
+def split(image_set: ImageSet, share: float, seed: int) -> tuple[ImageSet, ImageSet]:
+    """The images to train on and those that validate, see ``hold_out``."""
+    return tuple(
+        ImageSet(image_set.images[part], image_set.labels[part])
+        for part in hold_out(len(image_set), share, seed)
+    )
 
 
 def _validate(

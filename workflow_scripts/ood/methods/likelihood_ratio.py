@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ood import metrics
+from ood import metrics, training
 from ood.detector import Record
 from ood.images import ImageSet, to_tensor, to_unit
 from ood.models.pixelcnn import PixelCNN
-from ood.training import Machine, Run, Trained, hold_out, load_model, train
+from ood.training import Machine, Run, Trained, load_model, train
 
 log = logging.getLogger(__name__)
 
@@ -96,18 +96,15 @@ def split(settings: dict, image_set: ImageSet) -> tuple[ImageSet, ImageSet]:
 
     The released code takes the last ones in file order, which in some sets are of one class.
     """
-    return tuple(
-        ImageSet(image_set.images[part], image_set.labels[part])
-        for part in hold_out(len(image_set), settings["validation_share"], 0)
-    )
+    return training.split(image_set, settings["validation_share"], 0)
 
 
 def fit(settings: dict, image_set: ImageSet, run: Run) -> tuple[PixelCNN, Trained]:
     """Train a foreground model, or with ``mutation_rate`` and ``l2`` a background model.
 
     The loss is the mean of -log p over the batch, in nats per image, of images mutated afresh, plus
-    ``l2`` times the sum of squares of all kernels (section 4 of the paper; the released code
-    forgets to add it).
+    ``l2`` times the sum of squares of all kernels (the released code creates that term
+    and forgets to add it).
 
     :param settings: of ``build`` and ``train``; ``mutation_rate``, ``l2``, ``validation_share``,
         ``validation_images`` (how many of them the loss is recorded on), ``snapshot_every``
@@ -127,13 +124,13 @@ def fit(settings: dict, image_set: ImageSet, run: Run) -> tuple[PixelCNN, Traine
             terms["loss"] = nats + terms["penalty"]
         return terms
 
-    training, validation = split(settings, image_set)
+    kept, validation = split(settings, image_set)
     images = to_tensor(validation.images[: settings["validation_images"]])
     trained = train(
         network,
         loss,
-        to_tensor(training.images),
-        torch.from_numpy(training.labels),
+        to_tensor(kept.images),
+        torch.from_numpy(kept.labels),
         settings,
         run,
         validation=(images, torch.from_numpy(validation.labels[: len(images)])),

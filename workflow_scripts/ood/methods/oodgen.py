@@ -27,12 +27,12 @@ from ood.errors import InputError
 from ood.images import ImageSet, to_bytes, to_tensor, to_unit
 from ood.models.convnet import Classifier
 from ood.models.vae import OneHotCVAE
-from ood.training import Machine, Run, Trained, derive_seed, hold_out, load_model, train
+from ood.training import Machine, Run, Trained, derive_seed, load_model, split, train
 
 log = logging.getLogger(__name__)
 
-# images whose Jacobians are computed at once; measured with bench/jacobians.py: on a CPU the
-# activations of more images leave the cache, on a GPU fewer leave it idle
+# images whose Jacobians are computed at once; on a CPU measured with bench/jacobians.py (the
+# activations of more images leave the cache), on a GPU not measured yet, only bounded
 JACOBIAN_CHUNK = {"cpu": 16, "cuda": 512}
 
 
@@ -86,14 +86,6 @@ def cvae_loss(
     return {"loss": error + kl_weight * kl, "cross_entropy": error, "kl": kl}
 
 
-def _training_parts(settings: dict, image_set: ImageSet, run: Run) -> tuple[ImageSet, ImageSet]:
-    """The images to train on and those that validate, chosen by the run's seed."""
-    return tuple(
-        ImageSet(image_set.images[part], image_set.labels[part])
-        for part in hold_out(len(image_set), settings["validation_share"], run.seed)
-    )
-
-
 def _tensors(image_set: ImageSet) -> tuple[Tensor, Tensor]:
     return to_tensor(image_set.images), torch.from_numpy(image_set.labels)
 
@@ -110,7 +102,7 @@ def fit_cvae(settings: dict, image_set: ImageSet, run: Run) -> tuple[OneHotCVAE,
     def loss(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         return cvae_loss(images, *cvae(images, labels), settings["kl_weight"])
 
-    training, validation = _training_parts(settings, image_set, run)
+    training, validation = split(image_set, settings["validation_share"], run.seed)
     trained = train(
         cvae,
         loss,
@@ -416,7 +408,7 @@ def fit_classifier(
     torch.manual_seed(run.seed)
     network = classifiers.build(settings)
     network.to(run.machine.device, memory_format=torch.channels_last).train()
-    training, validation = _training_parts(settings, image_set, run)
+    training, validation = split(image_set, settings["validation_share"], run.seed)
     base = encode(cvae, training)
     ellipsoids = fit_ellipsoids(base, settings["generation"]["radius_quantile"])
 
