@@ -16,6 +16,7 @@ include: "rules/baselines.smk"
 include: "rules/cmg.smk"
 include: "rules/oodgen.smk"
 include: "rules/likelihood_ratio.smk"
+include: "rules/leave_out.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
 

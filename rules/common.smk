@@ -81,6 +81,9 @@ wildcard_constraints:
     method=one_of({m for b in BENCHMARKS.values() for m in b.methods}),
     model=one_of({m for b in BENCHMARKS.values() for m in b.models}),
     ood=one_of({o for b in BENCHMARKS.values() for o in b.ood}),
+    # a detector for the validation protocol, or the one for the others
+    chosen=r"(\.validation)?",
+    suffix=r"(\.validation|\.oracle)?",
 
 
 def of(wildcards):
@@ -101,6 +104,16 @@ def images(benchmark, dataset, split, seed=SEEDS[0]):
     """Input edges of an image set: the small manifest decides whether it changed."""
     base = prepared(benchmark, dataset, split, seed)
     return {"images": ancient(f"{base}.npz"), "manifest": f"{base}.json"}
+
+
+def files_of(wildcards):
+    """The dataset under whose name a dataset's raw files lie."""
+    return REGISTRY[wildcards.dataset].files_of or wildcards.dataset
+
+
+def raw_files(wildcards):
+    names = REGISTRY[wildcards.dataset].splits[wildcards.split][0]
+    return [f"data/raw/{files_of(wildcards)}/{name}" for name in names]
 
 
 def training_images(wildcards):
@@ -180,8 +193,21 @@ def pipeline_source(wildcards):
     return f"ood/methods/{method_settings(wildcards)['pipeline']}.py"
 
 
-# methods that keep snapshots, which the oracle protocol chooses from
+# methods by what stands beside detector.pt: states or settings (snapshots.pt) that the oracle
+# protocol chooses from, taken over training or not, and a detector that was chosen on the
+# validation OOD set (detector.validation.pt)
 WITH_SNAPSHOTS = providers("methods", "snapshots")
+WITH_TRAJECTORY = providers("methods", "trajectory")
+WITH_VALIDATION = providers("methods", "validation")
+# the protocol in a file's name: none for final
+SUFFIXES = {"final": "", "validation": ".validation", "oracle": ".oracle"}
+
+
+def protocols_of(method):
+    """The protocols of the config under which a method can be evaluated."""
+    able = {"final": True, "validation": method in WITH_VALIDATION}
+    able["oracle"] = method in WITH_SNAPSHOTS
+    return [protocol for protocol in PROTOCOLS if able[protocol]]
 
 
 def test_images(wildcards):
@@ -189,10 +215,20 @@ def test_images(wildcards):
 
 
 def validation_images(wildcards):
+    """Input edges of the validation OOD set."""
+    found = images(wildcards.benchmark, of(wildcards).validation.dataset, "test")
+    return {"validation": found["images"], "validation_manifest": found["manifest"]}
+
+
+def validation_classes(wildcards):
+    """The classes of the validation OOD set; None for all."""
     validation = of(wildcards).validation
-    if validation.name == configuration.GREY_ID:
-        return training_images(wildcards)
-    return images(wildcards.benchmark, validation.dataset, "test")
+    return validation and validation.classes and list(validation.classes)
+
+
+def on_grey_images(wildcards):
+    """Whether a method validates on the grey version of ID images."""
+    return method_settings(wildcards).get("validate_on") == "grey_id"
 
 
 def ood_images(wildcards):
@@ -204,17 +240,16 @@ def scored_images(wildcards):
     return images(wildcards.benchmark, wildcards.dataset, "test", wildcards.seed)
 
 
-def score_files(suffix):
-    def files(wildcards):
-        benchmark = of(wildcards)
-        folder = f"{RUN}/scores/{wildcards.method}".format(**wildcards)
-        return {
-            "id": f"{folder}/{benchmark.dataset}{suffix}.parquet",
-            "ood": f"{folder}/{benchmark.ood[wildcards.ood].dataset}{suffix}.parquet",
-            "config": f"{RUN}/detectors/{wildcards.method}/detector.json".format(**wildcards),
-        }
-
-    return files
+def score_files(wildcards):
+    """Input edges of a pair's evaluation."""
+    benchmark, suffix = of(wildcards), wildcards.suffix
+    scores = f"{RUN}/scores/{wildcards.method}".format(**wildcards)
+    detector = f"{RUN}/detectors/{wildcards.method}/detector".format(**wildcards)
+    return {
+        "id": f"{scores}/{benchmark.dataset}{suffix}.parquet",
+        "ood": f"{scores}/{benchmark.ood[wildcards.ood].dataset}{suffix}.parquet",
+        "config": f"{detector}{suffix.removesuffix('.oracle')}.json",
+    }
 
 
 def pair(wildcards):
@@ -246,10 +281,9 @@ PAIRS = [
     for ood in BENCHMARKS[benchmark].ood
 ]
 METRICS = [
-    f"results/{b}/seed{s}/metrics/{m}/{o}{suffix}.json"
+    f"results/{b}/seed{s}/metrics/{m}/{o}{SUFFIXES[protocol]}.json"
     for b, s, m, o in PAIRS
-    for protocol, suffix in (("final", ""), ("oracle", ".oracle"))
-    if protocol in PROTOCOLS and (protocol == "final" or m in WITH_SNAPSHOTS)
+    for protocol in protocols_of(m)
 ]
 NAMES = ["metrics.csv", "summary.csv", "leaderboard.csv", "leaderboard.md"]
 NAMES += ["published.csv", "costs.csv"]
@@ -268,9 +302,9 @@ COMPARED = [
 ]
 
 
-def with_snapshots(benchmark):
-    """The benchmark's methods that have a score file of snapshots."""
-    asked = WITH_SNAPSHOTS if "oracle" in PROTOCOLS else []
+def with_trajectory(benchmark):
+    """The benchmark's methods with scores at several steps of training."""
+    asked = WITH_TRAJECTORY if "oracle" in PROTOCOLS else []
     return [method for method in BENCHMARKS[benchmark].methods if method in asked]
 
 
@@ -304,7 +338,7 @@ PLOTS = [
     for path in (
         *plots(benchmark, "roc", BENCHMARKS[benchmark].ood),
         *plots(benchmark, "histograms", BENCHMARKS[benchmark].methods),
-        *plots(benchmark, "trajectory", with_snapshots(benchmark) and BENCHMARKS[benchmark].ood),
+        *plots(benchmark, "trajectory", with_trajectory(benchmark) and BENCHMARKS[benchmark].ood),
         f"results/plots/{benchmark}/heatmap.png",
         f"results/plots/{benchmark}/image_sets.png",
         *pseudo_ood_grids(benchmark),

@@ -16,9 +16,7 @@ rule download:
 
 rule prepare:
     input:
-        lambda w: [
-            f"data/raw/{w.dataset}/{file}" for file in REGISTRY[w.dataset].splits[w.split][0]
-        ],
+        raw_files,
     output:
         images="data/prepared/{shape}/{dataset}/{split}.npz",
         manifest="data/prepared/{shape}/{dataset}/{split}.json",
@@ -31,14 +29,14 @@ rule prepare:
     params:
         decoder=lambda w: REGISTRY[w.dataset].decoder,
         files=lambda w: {
-            file: REGISTRY[w.dataset].files[file].digest
+            file: REGISTRY[files_of(w)].files[file].digest
             for file in REGISTRY[w.dataset].splits[w.split][0]
         },
         argument=lambda w: REGISTRY[w.dataset].splits[w.split][1],
         classes=lambda w: REGISTRY[w.dataset].classes,
         invert=lambda w: REGISTRY[w.dataset].invert,
         shape=lambda w: [int(n) for n in w.shape.split("x")],
-        folder=lambda w: f"data/raw/{w.dataset}",
+        folder=lambda w: f"data/raw/{files_of(w)}",
         code=code("prepare.py"),
     script:
         "../workflow_scripts/prepare.py"

@@ -4,14 +4,14 @@
 rule score:
     input:
         unpack(scored_images),
-        detector=ancient(f"{RUN}/detectors/{{method}}/detector.pt"),
-        config=f"{RUN}/detectors/{{method}}/detector.json",
+        detector=ancient(f"{RUN}/detectors/{{method}}/detector{{chosen}}.pt"),
+        config=f"{RUN}/detectors/{{method}}/detector{{chosen}}.json",
     output:
-        f"{RUN}/scores/{{method}}/{{dataset}}.parquet",
+        f"{RUN}/scores/{{method}}/{{dataset}}{{chosen}}.parquet",
     log:
-        "results/logs/score/{benchmark}/seed{seed}/{method}/{dataset}.log",
+        "results/logs/score/{benchmark}/seed{seed}/{method}/{dataset}{chosen}.log",
     benchmark:
-        "results/costs/{benchmark}/seed{seed}/scores/{method}/{dataset}.jsonl"
+        "results/costs/{benchmark}/seed{seed}/scores/{method}/{dataset}{chosen}.jsonl"
     conda:
         "../envs/environment.yaml"
     resources:
@@ -54,36 +54,16 @@ rule score_snapshots:
 
 rule evaluate:
     input:
-        unpack(score_files("")),
+        unpack(score_files),
     output:
-        f"{RUN}/metrics/{{method}}/{{ood}}.json",
+        f"{RUN}/metrics/{{method}}/{{ood}}{{suffix}}.json",
     log:
-        "results/logs/evaluate/{benchmark}/seed{seed}/{method}/{ood}.log",
+        "results/logs/evaluate/{benchmark}/seed{seed}/{method}/{ood}{suffix}.log",
     conda:
         "../envs/environment.yaml"
     params:
         pair=pair,
-        protocol="final",
-        bootstrap=config["bootstrap"],
-        code=code("evaluate.py"),
-    script:
-        "../workflow_scripts/evaluate.py"
-
-
-rule evaluate_oracle:
-    input:
-        unpack(score_files(".oracle")),
-    output:
-        f"{RUN}/metrics/{{method}}/{{ood}}.oracle.json",
-    log:
-        "results/logs/evaluate_oracle/{benchmark}/seed{seed}/{method}/{ood}.log",
-    wildcard_constraints:
-        method=one_of(WITH_SNAPSHOTS),
-    conda:
-        "../envs/environment.yaml"
-    params:
-        pair=pair,
-        protocol="oracle",
+        protocol=lambda w: w.suffix.removeprefix(".") or "final",
         bootstrap=config["bootstrap"],
         code=code("evaluate.py"),
     script:

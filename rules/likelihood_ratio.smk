@@ -64,8 +64,7 @@ rule sample_pixelcnn:
 rule select_background:
     input:
         unpack(models_and_images),
-        validation=lambda w: validation_images(w)["images"],
-        validation_manifest=lambda w: validation_images(w)["manifest"],
+        unpack(lambda w: {} if on_grey_images(w) else validation_images(w)),
     output:
         f"{RUN}/detectors/{{method}}/selection.csv",
     log:
@@ -81,8 +80,7 @@ rule select_background:
     params:
         settings=method_settings,
         classes=id_classes,
-        validation_classes=lambda w: of(w).validation.classes,
-        grey=lambda w: of(w).validation.name == configuration.GREY_ID,
+        validation_classes=validation_classes,
         precision=config["precision"],
         code=code("select_background.py"),
     script:
@@ -113,7 +111,9 @@ rule fit_likelihood_ratio:
         "../envs/environment.yaml"
     params:
         settings=method_settings,
-        validation=lambda w: of(w).validation and of(w).validation.name,
+        validation=lambda w: (
+            "grey ID images" if on_grey_images(w) else of(w).validation and of(w).validation.name
+        ),
         precision=config["precision"],
         code=code("fit_likelihood_ratio.py"),
     script:

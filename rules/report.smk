@@ -126,7 +126,7 @@ rule plot_roc:
 
 rule plot_trajectory:
     input:
-        lambda w: plot_inputs(w.benchmark, SEEDS, with_snapshots(w.benchmark), [w.ood], ".oracle"),
+        lambda w: plot_inputs(w.benchmark, SEEDS, with_trajectory(w.benchmark), [w.ood], ".oracle"),
     output:
         report(
             "results/plots/{benchmark}/trajectory/{ood}.png",
@@ -140,7 +140,7 @@ rule plot_trajectory:
         "../envs/environment.yaml"
     params:
         seeds=SEEDS,
-        methods=lambda w: with_snapshots(w.benchmark),
+        methods=lambda w: with_trajectory(w.benchmark),
         parts=lambda w: image_parts(w.benchmark, [w.ood]),
         code=code("plot_trajectory.py"),
     script:

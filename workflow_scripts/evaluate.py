@@ -1,4 +1,4 @@
-"""Rules evaluate and evaluate_oracle: the metrics of one method on one (ID, OOD) pair."""
+"""Rule evaluate: the metrics of one method on one (ID, OOD) pair."""
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -68,7 +68,7 @@ with job(snakemake):
             "ood_dataset": pair["ood_dataset"],
             "id_accuracy": float((predicted == known["label"]).mean()) if classifies else None,
             "parameters": config["parameters"],
-            "snapshot_step": int(suffix[1:]) if oracle else None,
+            "snapshot": suffix[1:] if oracle else None,
             **result,
             "lineage": lineage(
                 dict(snakemake.params.items()),

@@ -14,6 +14,5 @@ with job(snakemake):
     plots.histograms(
         snakemake.output[0],
         f"{method} on {benchmark}, seed {seed}",
-        known,
-        {name: (s, metrics.evaluate(known, s)["auroc"]) for name, s in by_set.items()},
+        {name: (known, s, metrics.evaluate(known, s)["auroc"]) for name, s in by_set.items()},
     )

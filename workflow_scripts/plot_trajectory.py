@@ -15,5 +15,5 @@ with job(snakemake):
                 snapshot_scores(benchmark, seed, method, params.parts[name]) for name in ("id", ood)
             )
             aurocs = [metrics.evaluate(known[step], unknown[step])["auroc"] for step in known]
-            lines[method].append((list(known), aurocs))
+            lines[method].append((list(map(int, known)), aurocs))
     plots.trajectory(snakemake.output[0], f"{benchmark} against {ood}", lines)

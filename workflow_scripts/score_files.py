@@ -18,8 +18,8 @@ def scores(benchmark: str, seed: int, method: str, part: dict) -> np.ndarray:
     return _table(benchmark, seed, method, part, "", ["label", "score"])["score"].to_numpy()
 
 
-def snapshot_scores(benchmark: str, seed: int, method: str, part: dict) -> dict[int, np.ndarray]:
-    """The same at every snapshot, by step of training."""
+def snapshot_scores(benchmark: str, seed: int, method: str, part: dict) -> dict[str, np.ndarray]:
+    """The same at every snapshot, by its name: the step of training, or a setting."""
     table = _table(benchmark, seed, method, part, ".oracle")
     names = [name for name in table.column_names if name.startswith("score_")]
-    return {int(name.removeprefix("score_")): table[name].to_numpy() for name in names}
+    return {name.removeprefix("score_"): table[name].to_numpy() for name in names}

@@ -5,18 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ood.images import ImageSet, to_grey
+from ood.images import to_grey
 from ood.methods import likelihood_ratio
 from ood.tables import save_csv
-from training_job import id_images, machine
+from training_job import id_images, machine, validation_images
 from workflow_job import job
-
-
-def spread(image_set: ImageSet, count: int) -> np.ndarray:
-    """``count`` images at equal distances, or all."""
-    index = np.linspace(0, len(image_set) - 1, min(count, len(image_set))).astype(int)
-    return image_set.images[index]
-
 
 with job(snakemake):
     params = snakemake.params
@@ -25,12 +18,12 @@ with job(snakemake):
         names = [Path(path).parent.name for path in snakemake.input.backgrounds]
         paths = dict(zip(names, snakemake.input.backgrounds, strict=True))
         foreground, settings = likelihood_ratio.load_pixelcnn(snakemake.input.foreground, chosen)
-        known = spread(likelihood_ratio.split(settings, id_images(snakemake))[1], count)
-        if params.grey:
+        held_out = likelihood_ratio.split(settings, id_images(snakemake))[1]
+        known = held_out.spread(count).images
+        if params.settings["validate_on"] == "grey_id":
             unknown = to_grey(known)
         else:
-            validation = ImageSet.load(snakemake.input.validation)
-            unknown = spread(validation.select(params.validation_classes), count)
+            unknown = validation_images(snakemake).spread(count).images
         images = np.concatenate([known, unknown])
 
         def log_p(network):

@@ -49,6 +49,12 @@ def id_images(snakemake) -> ImageSet:
     return ImageSet.load(snakemake.input.images).renumbered(snakemake.params.classes)
 
 
+def validation_images(snakemake) -> ImageSet:
+    """The benchmark's validation OOD set."""
+    images = ImageSet.load(snakemake.input.validation)
+    return images.select(snakemake.params.validation_classes)
+
+
 def save_config(snakemake, path: str, parameters: int, chosen: training.Machine, **more) -> None:
     """The JSON beside a model or a detector: size, lineage and the SHA-256 of its weights."""
     found = {name: one["sha256"] for name, one in manifests(snakemake).items()}
@@ -87,6 +93,9 @@ def train_model(snakemake, fit) -> None:
         sha256=training.state_digest(state),
         kept_epoch=trained.kept_epoch,
     )
+    if "best" in snakemake.output.keys():
+        best = {"settings": settings, "state": trained.best_state, "epoch": trained.best_epoch}
+        training.save_model(snakemake.output.best, best)
     if "snapshots" in snakemake.output.keys():
         training.save_model(snakemake.output.snapshots, trained.snapshots)
     save_history(snakemake.output.history, trained.history)

@@ -4,32 +4,50 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ood.images import ImageSet, to_tensor
-from ood.models.convnet import Classifier, ConvFeatures, TwoConvFeatures
+from ood.models.convnet import Classifier, ConvFeatures, Normalized, TwoConvFeatures
+from ood.models.densenet import DenseNetFeatures
 from ood.models.resnet import ResNet18Features
+from ood.models.toynet import ToyNetFeatures
+from ood.models.wide_resnet import WideResNetFeatures
 from ood.training import AUGMENTATIONS, Run, Trained, load_model, train
 
+# by architecture: the extractor, and the settings that it takes beside the shape
 FEATURES = {
-    "convnet": ConvFeatures,
-    "two_conv": TwoConvFeatures,
-    "resnet18": lambda shape, width, dropout: ResNet18Features(shape, width),
+    "convnet": (ConvFeatures, ["width", "dropout"]),
+    "two_conv": (TwoConvFeatures, ["width", "dropout"]),
+    "resnet18": (ResNet18Features, ["width"]),
+    "toynet": (ToyNetFeatures, ["width", "padding"]),
+    "densenet": (DenseNetFeatures, ["width", "depth"]),
+    "wide_resnet": (WideResNetFeatures, ["width", "depth", "dropout"]),
 }
 
 
 def build(settings: dict) -> Classifier:
     """A classifier with fresh weights.
 
-    :param settings: ``architecture`` (of ``FEATURES``), ``shape`` (H, W, C), ``n_classes``,
-        ``extra_outputs`` (logits beyond the ID classes), ``width`` (factor on the number of
-        filters), ``dropout`` (inside the extractor), ``hidden`` and ``head_dropout`` (of the head)
+    :param settings: of ``build_features``, ``n_classes``, ``extra_outputs`` (logits beyond the ID
+        classes), ``hidden`` (None: the head is one linear map) and ``head_dropout`` (of the head)
     """
-    features = FEATURES[settings["architecture"]](
-        tuple(settings["shape"]), settings["width"], settings["dropout"]
-    )
+    features = build_features(settings)
     outputs = settings["n_classes"] + settings["extra_outputs"]
     return Classifier(features, settings["hidden"], outputs, settings["head_dropout"])
+
+
+def build_features(settings: dict) -> nn.Module:
+    """A feature extractor with fresh weights, which has ``out_features``.
+
+    :param settings: ``architecture`` (of ``FEATURES``), ``shape`` (H, W, C), ``width`` (factor on
+        the number of filters), ``dropout``, ``depth`` or ``padding`` where the architecture has
+        them; ``normalization``, ``{mean, sd}`` of each channel, or None
+    """
+    kind, names = FEATURES[settings["architecture"]]
+    features = kind(tuple(settings["shape"]), **{name: settings[name] for name in names})
+    if settings["normalization"] is None:
+        return features
+    return Normalized(features, **settings["normalization"])
 
 
 def load(path: str | Path) -> tuple[Classifier, dict]:

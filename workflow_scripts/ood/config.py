@@ -19,12 +19,10 @@ from ood.errors import InputError
 from ood.registry import NOISES, REGISTRY
 
 SCALES = ("smoke", "quick", "paper")
-# a validation OOD set: the grey version of the ID training images that are kept for validation
-GREY_ID = "grey_id"
 GRID = {
     "type": "object",
     "minProperties": 1,
-    "additionalProperties": {"type": "array", "minItems": 1, "uniqueItems": True},
+    "additionalProperties": {"type": ["array", "string"], "minItems": 1, "uniqueItems": True},
 }
 # what says which schema the settings of a model or a method obey
 KINDS = {"models": "type", "methods": "pipeline"}
@@ -229,7 +227,7 @@ class Loader:
             name: settings
             for name, settings in benchmark.methods.items()
             if (chosen == "all" or name in chosen or name in varied)
-            and (benchmark.validation or not self._tuned(settings))
+            and (benchmark.validation or not self._needs_validation(settings))
         }
         if not methods:
             raise InputError(
@@ -243,6 +241,7 @@ class Loader:
             name = needed.pop()
             models[name] = benchmark.models[name]
             needed += self.models_of("models", models[name])
+        self._check_sizes(models, len(benchmark.classes), f"benchmarks/{benchmark.name}.yaml")
         ood = {
             name: one
             for name, one in benchmark.ood.items()
@@ -279,14 +278,11 @@ class Loader:
             is not None
         }
         validation = None
-        if content.get("validation") == GREY_ID:
-            validation = OODSet(GREY_ID, dataset, classes, "validation")
-        elif "validation" in content:
+        if "validation" in content:
             validation = self._ood_set(
                 content["validation"], "validation", models, source, "validation"
             )
-        others = [validation] if validation and validation.name != GREY_ID else []
-        for one in [*ood.values(), *others]:
+        for one in [*ood.values(), *([validation] if validation else [])]:
             if overlap(one, identity):
                 raise InputError(
                     f"{source}: OOD set {one.name!r} shares classes of {one.dataset} with the ID "
@@ -388,6 +384,9 @@ class Loader:
             settings = recipe["models"].pop(name)
             grid = settings.pop("grid")
             check_schema(grid, GRID, source, f"models.{name}.grid")
+            for key, values in grid.items():
+                if isinstance(values, str):
+                    grid[key] = _range(settings, values, source, f"models.{name}.grid.{key}")
             members = []
             for values in itertools.product(*grid.values()):
                 chosen = dict(zip(grid, values, strict=True))
@@ -416,6 +415,9 @@ class Loader:
                         self._check_model(
                             model, model_type, recipe["models"], source, f"{where}.{key}"
                         )
+                    if one_of_each := schema["properties"][key].get("one_of_each"):
+                        named = [recipe["models"][model] for model in _listed(settings[key])]
+                        _check_one_of_each(named, one_of_each, f"{source}: {where}.{key}")
 
     def _check_model(
         self, name: str, kind: str, models: dict[str, dict], source: str, where: str
@@ -425,6 +427,15 @@ class Loader:
             raise InputError(
                 f"{source}: {where}: unknown model {name!r} of type {kind}{nearest(name, fitting)}"
             )
+
+    def _check_sizes(self, models: dict[str, dict], n_classes: int, source: str) -> None:
+        for name, settings in models.items():
+            for key, one in self.schemas["models"][settings["type"]]["properties"].items():
+                if one.get("at_most") == "n_classes" and settings[key] > n_classes:
+                    raise InputError(
+                        f"{source}: models.{name}.{key}: {settings[key]} is more than the "
+                        f"{n_classes} ID classes; lower it under 'settings' of the benchmark"
+                    )
 
     def _vary(
         self, recipe: dict, section: str, name: str, path: str, value: object, variant: str
@@ -464,13 +475,34 @@ class Loader:
         """The settings that name a model or several."""
         return {key: settings[key] for key in self._model_keys(section, settings)}
 
-    def _tuned(self, settings: dict) -> bool:
-        """Whether a method chooses settings on the validation OOD set."""
-        return self.schemas["methods"][settings["pipeline"]].get("tuned_by") in settings
+    def _needs_validation(self, settings: dict) -> bool:
+        """Whether a method chooses something on the validation OOD set."""
+        from jsonschema import Draft202012Validator
+
+        schema = self.schemas["methods"][settings["pipeline"]].get("needs_validation", False)
+        return Draft202012Validator(schema).is_valid(settings)
 
     def provides(self, section: str, settings: dict, what: str) -> bool:
         """Whether the schema of a model or method says that its rules write ``what``."""
         return what in self.schemas[section][settings[KINDS[section]]].get("provides", [])
+
+
+def _range(settings: dict, key: str, source: str, where: str) -> list[int]:
+    """0 .. n - 1, for a setting ``key`` that holds n."""
+    if not isinstance(settings.get(key), int):
+        raise InputError(f"{source}: {where}: a list, or a setting that is a number, not {key!r}")
+    return list(range(settings[key]))
+
+
+def _check_one_of_each(models: list[dict], rule: dict, where: str) -> None:
+    """Whether the models' setting ``rule["setting"]`` runs from 0 to their ``rule["of"]`` - 1."""
+    found = sorted(one[rule["setting"]] for one in models)
+    for one in models:
+        if found != list(range(one[rule["of"]])):
+            raise InputError(
+                f"{where}: needs one model for each {rule['setting']} of {one[rule['of']]} "
+                f"{rule['of']}, has {', '.join(map(str, found))}"
+            )
 
 
 def _parsed(value: object) -> object:

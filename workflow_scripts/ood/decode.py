@@ -99,6 +99,31 @@ def pictures(folder: Path, files: tuple[str, ...], argument: str | None, shape: 
     return [image for _, image in found], np.array(labels)
 
 
+def cut_pictures(
+    folder: Path, files: tuple[str, ...], argument: str | None, shape: Shape
+) -> Decoded:
+    """Some of the pictures of an archive, in the order of their names, all with label 0.
+
+    :param argument: ``<cut>:<first>:<end>:<prefix>``; the cut is ``resize`` or ``crop``, one random
+        crop of each picture at its own resolution
+    """
+    cut, first, end, prefix = argument.split(":")
+    found, labels = pictures(folder, files, f"flat:{prefix}", shape)
+    chosen = slice(int(first), int(end))
+    if cut == "resize":
+        return found[chosen], labels[chosen]
+    generator = np.random.default_rng(0)
+    return [_random_crop(image, shape, generator) for image in found[chosen]], labels[chosen]
+
+
+def _random_crop(image: np.ndarray, shape: Shape, generator: np.random.Generator) -> np.ndarray:
+    top, left = (
+        generator.integers(size - wanted + 1)
+        for size, wanted in zip(image.shape[:2], shape[:2], strict=True)
+    )
+    return image[top : top + shape[0], left : left + shape[1]]
+
+
 def emnist(folder: Path, files: tuple[str, ...], argument: str | None, shape: Shape) -> Decoded:
     """EMNIST letters: IDX files inside a zip, images stored transposed, labels 1 to 26."""
     wanted = {f"gzip/emnist-letters-{argument}-{part}-ubyte.gz" for part in PARTS}
@@ -157,14 +182,11 @@ def patches(folder: Path, files: tuple[str, ...], argument: str | None, shape: S
     """Crops of scikit-learn's two photographs at their own resolution, half from each."""
     from sklearn.datasets import load_sample_images
 
-    height, width, _ = shape
     generator = np.random.default_rng(0)
     images, labels = [], []
     for label, photograph in enumerate(load_sample_images().images):
         for _ in range(PATCHES // 2):
-            top = generator.integers(photograph.shape[0] - height + 1)
-            left = generator.integers(photograph.shape[1] - width + 1)
-            images.append(photograph[top : top + height, left : left + width])
+            images.append(_random_crop(photograph, shape, generator))
             labels.append(label)
     return images, np.array(labels)
 

@@ -58,6 +58,11 @@ class ImageSet:
         keep = np.isin(self.labels, classes)
         return ImageSet(self.images[keep], self.labels[keep])
 
+    def spread(self, count: int) -> ImageSet:
+        """``count`` images at equal distances, or all."""
+        index = np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)
+        return ImageSet(self.images[index], self.labels[index])
+
     def renumbered(self, classes: Sequence[int]) -> ImageSet:
         """The images of ``classes`` with label ``classes[i]`` turned into ``i``.
 

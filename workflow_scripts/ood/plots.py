@@ -218,24 +218,23 @@ def trajectory(
 def histograms(
     path: str | Path,
     title: str,
-    known: np.ndarray,
-    unknown: dict[str, tuple[np.ndarray, float]],
+    panels: dict[str, tuple[np.ndarray, np.ndarray, float]],
+    columns: int = 3,
 ) -> None:
-    """A panel per OOD set: the share of its images at each score, over that of the ID test set.
+    """Panels with the share of ID and of OOD images at each score.
 
-    :param known: scores of the ID images
-    :param unknown: by OOD set, scores and AUROC
+    :param panels: by title, the scores of ID images and of OOD images, and the AUROC
     """
-    columns = min(3, len(unknown))
-    lines = -(-len(unknown) // columns)
+    columns = min(columns, len(panels))
+    lines = -(-len(panels) // columns)
     figure, axes = plt.subplots(
         lines, columns, figsize=(4.2 * columns, 2.8 * lines), squeeze=False, layout="constrained"
     )
-    for axis in axes.flat[len(unknown) :]:
+    for axis in axes.flat[len(panels) :]:
         axis.axis("off")
-    for axis, (name, (scores, auroc)) in zip(axes.flat, unknown.items(), strict=False):
+    for axis, (name, (known, unknown, auroc)) in zip(axes.flat, panels.items(), strict=False):
         # each set's own bulk: the larger set alone would push the smaller one to the border
-        finite = [values[np.isfinite(values)] for values in (known, scores)]
+        finite = [values[np.isfinite(values)] for values in (known, unknown)]
         ends = [np.quantile(values, [0.005, 0.995]) for values in finite if len(values)]
         low, high = np.min(ends, initial=np.inf), np.max(ends, initial=-np.inf)
         if not np.isfinite([low, high]).all():
@@ -243,7 +242,7 @@ def histograms(
         bins = np.linspace(low, high if high > low else low + 1, 50)
         for values, colour, label in (
             (known, ID_COLOUR, "ID"),
-            (scores, OOD_COLOUR, "OOD"),
+            (unknown, OOD_COLOUR, "OOD"),
         ):
             weights = np.full(len(values), 1 / len(values))
             axis.hist(

@@ -34,6 +34,7 @@ class Dataset:
     :param invert: the published images are dark on light where MNIST is light on dark
     :param stand_in_for: the set that this one replaces where that one cannot be had
     :param mirror_folder: a mirror's folder for the files, where it is not the dataset's name
+    :param files_of: the dataset that this one shares its files with
     :param note: what every table's reader should know
     """
 
@@ -48,6 +49,7 @@ class Dataset:
     invert: bool = False
     stand_in_for: str | None = None
     mirror_folder: str | None = None
+    files_of: str | None = None
     note: str = ""
 
 
@@ -62,6 +64,19 @@ FASHION = tuple(
 )
 LETTERS = tuple("ABCDEFGHIJ")
 CIFAR10 = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())
+CIFAR100 = tuple(
+    (
+        "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus "
+        "butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach "
+        "couch crab crocodile cup dinosaur dolphin elephant flatfish forest fox girl hamster "
+        "house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree "
+        "motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear "
+        "pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket "
+        "rose sea seal shark shrew skunk skyscraper snail snake spider squirrel streetcar "
+        "sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip "
+        "turtle wardrobe whale willow_tree wolf woman worm"
+    ).split()
+)
 TINY_IMAGENET = "Le, Yang: Tiny ImageNet visual recognition challenge, 2015"
 ODIN = "Liang, Li, Srikant: ODIN, ICLR 2018"
 LSUN = "Yu et al.: LSUN, arXiv 1506.03365; " + ODIN
@@ -113,7 +128,7 @@ def _fix(title: str, citation: str, file: str, drive_id: str) -> Dataset:
     )
 
 
-def _cifar(title: str, name: str, file: str, md5: str, classes: tuple[str, ...] | None) -> Dataset:
+def _cifar(title: str, name: str, file: str, md5: str, classes: tuple[str, ...]) -> Dataset:
     return Dataset(
         title=title,
         shape=(32, 32, 3),
@@ -124,6 +139,36 @@ def _cifar(title: str, name: str, file: str, md5: str, classes: tuple[str, ...] 
         decoder="cifar",
         classes=classes,
     )
+
+
+def _tiny_imagenet(
+    name: str, file: RawFile, prefix: str, mirror_folder: str | None = None
+) -> dict[str, Dataset]:
+    """Three sets of the test images under ``prefix`` in an archive, to stand in for ODIN's.
+
+    The last thousand images validate, the others are resized and cropped.
+    """
+    parts = {
+        "": ("resized", "tiny_imagenet_resize", "resize:0:9000"),
+        "_cropped": ("random 32x32 crops", "tiny_imagenet_crop", "crop:0:9000"),
+        "_validation": ("the last 1,000, resized", "isun", "resize:9000:10000"),
+    }
+    return {
+        name + suffix: Dataset(
+            title=f"Tiny ImageNet test images, {title}",
+            shape=(64, 64, 3),
+            licence="research use",
+            citation=TINY_IMAGENET,
+            files={} if suffix else _files(file),
+            splits={"test": ((file.name,), f"{cut}:{prefix}")},
+            decoder="cut_pictures",
+            stand_in_for=original,
+            mirror_folder=mirror_folder,
+            files_of=name if suffix else None,
+            note="resized with antialiasing, unlike ODIN's set" if "resize" in cut else "",
+        )
+        for suffix, (title, original, cut) in parts.items()
+    }
 
 
 NOISES = ("gaussian", "uniform", "sphere")
@@ -323,7 +368,7 @@ REGISTRY: dict[str, Dataset] = {
         "CIFAR100",
         "cifar-100-python.tar.gz",
         "eb9058c3a382ffc7106e4002c42a8d85",
-        None,
+        CIFAR100,
     ),
     "svhn": Dataset(
         title="Street view house numbers, cropped",
@@ -396,40 +441,24 @@ REGISTRY: dict[str, Dataset] = {
         "Imagenet_fix.tar.gz",
         "1sO_-noq10mmziB1ECDyNhD5T4u5otyKA",
     ),
-    "tiny_imagenet": Dataset(
-        title="Tiny ImageNet test images",
-        shape=(64, 64, 3),
-        licence="research use",
-        citation=TINY_IMAGENET,
-        files=_files(
-            RawFile(
-                "tiny-imagenet-200.zip",
-                "md5:90528d7ca1a48142e341f4ef8d21d0de",
-                ("http://cs231n.stanford.edu/tiny-imagenet-200.zip",),
-            )
+    **_tiny_imagenet(
+        "tiny_imagenet",
+        RawFile(
+            "tiny-imagenet-200.zip",
+            "md5:90528d7ca1a48142e341f4ef8d21d0de",
+            ("http://cs231n.stanford.edu/tiny-imagenet-200.zip",),
         ),
-        splits={
-            "test": (("tiny-imagenet-200.zip",), "flat:tiny-imagenet-200/test/images/"),
-        },
-        decoder="pictures",
-        stand_in_for="tiny_imagenet_resize",
+        "tiny-imagenet-200/test/images/",
     ),
-    "tiny_imagenet_test": Dataset(
-        title="Tiny ImageNet test images, in an archive of their own",
-        shape=(64, 64, 3),
-        licence="research use",
-        citation=TINY_IMAGENET,
-        files=_files(
-            RawFile(
-                "test_images.zip",
-                "sha256:cd6e302304bfdf6cf0bf57c08b361bc68817cbea66dff7840d9b5fd6becaea9b",
-            )
+    # the same images in an archive of their own
+    **_tiny_imagenet(
+        "tiny_imagenet_test",
+        RawFile(
+            "test_images.zip",
+            "sha256:cd6e302304bfdf6cf0bf57c08b361bc68817cbea66dff7840d9b5fd6becaea9b",
         ),
-        splits={"test": (("test_images.zip",), "flat")},
-        decoder="pictures",
-        stand_in_for="tiny_imagenet_resize",
+        "",
         mirror_folder="tiny_imagenet",
-        note="resized with antialiasing, unlike ODIN's set",
     ),
     "gaussian": Dataset(
         title="Gaussian noise: mean .5, standard deviation 1 per value, clipped to [0, 1]",

@@ -26,7 +26,7 @@ MEASURES = [
     "detection_error_tpr95",
 ]
 INTERVALS = [f"{measure}_{end}" for measure in ("auroc", *BOOTSTRAPPED) for end in ("low", "high")]
-COUNTS = ["n_id", "n_ood", "infinite", "parameters", "snapshot_step"]
+COUNTS = ["n_id", "n_ood", "infinite", "parameters", "snapshot"]
 METRICS_COLUMNS = ["seed", *KEYS, *COUNTS, *MEASURES, *INTERVALS, "flags"]
 
 

@@ -169,29 +169,44 @@ class Trained:
     :param history: one row per epoch
     :param kept_epoch: the epoch whose weights the network has in the end
     :param snapshots: the trained part's state by step
+    :param best_epoch: the best epoch by ``train``'s ``best``, and its state
     """
 
     history: list[dict]
     kept_epoch: int
     snapshots: dict[int, dict[str, Tensor]]
+    best_epoch: int | None = None
+    best_state: dict[str, Tensor] | None = None
 
 
 OPTIMIZERS = {
     "adam": torch.optim.Adam,
     "rmsprop": torch.optim.RMSprop,
     "adadelta": torch.optim.Adadelta,
+    "sgd": torch.optim.SGD,
 }
 
 
 def build_optimizer(parameters: Iterable[nn.Parameter], settings: dict) -> torch.optim.Optimizer:
     """One of ``OPTIMIZERS``.
 
-    :param settings: ``name``, ``learning_rate``, and the rest as PyTorch calls it; ``decay``, a
-        factor on the learning rate after each step, is left to ``train``
+    :param settings: ``name``, ``learning_rate``, and the rest as PyTorch calls it; ``decay`` and
+        ``drops`` are left to ``learning_rate``
     """
-    options = {name: value for name, value in settings.items() if name != "decay"}
+    options = {name: value for name, value in settings.items() if name not in ("decay", "drops")}
     kind = OPTIMIZERS[options.pop("name")]
     return kind(parameters, lr=options.pop("learning_rate"), **options)
+
+
+def learning_rate(settings: dict, done: int, total: int) -> float:
+    """The learning rate of an optimiser after ``done`` of ``total`` steps.
+
+    :param settings: ``learning_rate``; ``decay``, a factor on it after each step; ``drops``, a
+        ``factor`` on it ``at`` each of several shares of the steps
+    """
+    rate = settings["learning_rate"] * settings.get("decay", 1) ** done
+    drops = settings.get("drops", {"at": [], "factor": 1})
+    return rate * drops["factor"] ** sum(done >= share * total for share in drops["at"])
 
 
 def hold_out(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -278,7 +293,7 @@ class _Progress:
 
 def train(
     network: nn.Module,
-    loss: Callable[[Tensor, Tensor], dict[str, Tensor]],
+    loss: Callable[..., dict[str, Tensor]],
     inputs: Tensor,
     labels: Tensor,
     settings: dict,
@@ -290,6 +305,9 @@ def train(
     validation: tuple[Tensor, Tensor] | None = None,
     patience: int | None = None,
     before_epoch: Callable[[int], None] | None = None,
+    beside: Tensor | None = None,
+    measure: Callable[[], dict[str, float]] | None = None,
+    best: Callable[[list[dict]], int] | None = None,
 ) -> Trained:
     """Train ``network`` in place.
 
@@ -315,12 +333,20 @@ def train(
         the best epoch; None keeps the last
     :param before_epoch: called with the epoch's number (from 1) before the epoch's random state is
         set, so that it may set its own; it must leave the same for an epoch that is resumed at
+    :param beside: other inputs; each step hands as many of them as of ``inputs`` to ``loss``, as a
+        third argument, augmented alike; one is not used twice before all have been used
+    :param measure: called after every epoch in eval mode, without gradients; its values are
+        recorded
+    :param best: the number (from 1) of the best epoch of a history; its state is handed back beside
+        the last one
     :raises InputError: if the loss is not finite
     """
     trained = trained or network
     machine, chosen_rate = run.machine, settings["optimizer"]["learning_rate"]
     batch_size = settings["batch_size"]
     inputs, labels = inputs.to(machine.device), labels.to(machine.device)
+    beside = None if beside is None else beside.to(machine.device)
+    best = _lowest_loss if patience is not None else best
     if validation is not None:
         validation = tuple(part.to(machine.device) for part in validation)
     optimizer = build_optimizer(
@@ -354,26 +380,31 @@ def train(
 
     while (before := len(history) * per_epoch) < total:
         epoch, length = len(history) + 1, min(per_epoch, total - before)
-        if patience is not None and epoch - 1 - _best_epoch(history) >= patience:
+        if patience is not None and epoch - 1 - best(history) >= patience:
             log.info("no lower validation loss for %d epochs", patience)
             break
         begun = time.perf_counter() - progress.seconds
         if before_epoch:
             before_epoch(epoch)
         torch.manual_seed(derive_seed(run.seed, epoch))
-        order = torch.randperm(len(inputs))
-        while len(order) < length * batch_size and "steps" in settings:
-            order = torch.cat([order, torch.randperm(len(inputs))])
-        order = order.to(machine.device)
+        wanted = length * batch_size if "steps" in settings else len(inputs)
+        order = _shuffled(len(inputs), wanted).to(machine.device)
+        if beside is not None:
+            order_beside = _shuffled(len(beside), wanted).to(machine.device)
         progress.restore_random(machine.device)
         for number in range(progress.steps, length):
             step = before + number + 1
             for group in optimizer.param_groups:
-                group["lr"] = chosen_rate * settings["optimizer"].get("decay", 1) ** (step - 1)
-            chosen = order[number * batch_size : (number + 1) * batch_size]
-            batch = to_unit(inputs[chosen])
+                group["lr"] = learning_rate(settings["optimizer"], step - 1, total)
+            part = slice(number * batch_size, (number + 1) * batch_size)
+            chosen = order[part]
+            batches = [to_unit(inputs[chosen])]
+            if beside is not None:
+                batches.append(to_unit(beside[order_beside[part]]))
+            if augment:
+                batches = [augment(batch) for batch in batches]
             with machine.autocast():
-                terms = loss(augment(batch) if augment else batch, labels[chosen])
+                terms = loss(batches[0], labels[chosen], *batches[1:])
             optimizer.zero_grad(set_to_none=True)
             terms["loss"].backward()
             optimizer.step()
@@ -388,6 +419,8 @@ def train(
         seconds = time.perf_counter() - begun
         if validation is not None:
             means |= _validate(network, loss, *validation, batch_size, run)
+        if measure is not None:
+            means |= _measured(network, measure, machine)
         if not all(math.isfinite(value) for value in means.values()):
             raise InputError(
                 f"training diverged: {means} in step {before + length} of {total}; "
@@ -399,7 +432,7 @@ def train(
             {"epoch": passes, "step": before + length, **means}
             | {"images_per_second": progress.images / seconds, "seconds": seconds}
         )
-        if patience is not None and _best_epoch(history) == epoch:
+        if best is not None and best(history) == epoch:
             progress.best = cpu_state(trained)
         left = (total - before - length) * seconds / length
         log.info(
@@ -414,14 +447,37 @@ def train(
         save()
     if snapshot_every:
         snapshots.setdefault(history[-1]["step"], cpu_state(trained))
-    if patience is None:
+    if best is None:
         return Trained(history, len(history), snapshots)
+    found = best(history)
+    log.info("epoch %d of %d is the best", found, len(history))
+    if patience is None:
+        return Trained(history, len(history), snapshots, found, progress.best)
     trained.load_state_dict(progress.best)
-    log.info("kept epoch %d of %d", _best_epoch(history), len(history))
-    return Trained(history, _best_epoch(history), snapshots)
+    return Trained(history, found, snapshots, found, progress.best)
 
 
-def _best_epoch(history: list[dict]) -> int:
+def _shuffled(count: int, wanted: int) -> Tensor:
+    """At least ``wanted`` indices below ``count`` in random order, none twice before all once."""
+    order = torch.randperm(count)
+    while len(order) < wanted:
+        order = torch.cat([order, torch.randperm(count)])
+    return order
+
+
+def _measured(
+    network: nn.Module, measure: Callable[[], dict[str, float]], machine: Machine
+) -> dict[str, float]:
+    """What ``measure`` finds in eval mode."""
+    training = network.training
+    network.eval()
+    with torch.no_grad(), machine.autocast():
+        found = measure()
+    network.train(training)
+    return found
+
+
+def _lowest_loss(history: list[dict]) -> int:
     """The first epoch with the lowest validation loss; 0 before the first."""
     losses = [row["validation_loss"] for row in history]
     return losses.index(min(losses)) + 1 if losses else 0

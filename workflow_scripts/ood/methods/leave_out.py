@@ -1,0 +1,318 @@
+"""Ensemble of self-supervised leave-out classifiers (Vyas et al., ECCV 2018, arXiv 1809.03576).
+
+The ID classes are split into groups. Each member takes one group for OOD images: it learns to
+classify the other classes, and to be less sure of the group's images, by a margin on the entropy.
+At test time an image takes a small step that makes a member surer; what the members' largest
+probabilities and entropies say after it is summed. An ID class is unknown to one member only, an
+OOD image to all.
+
+Temperature and step are chosen on a validation OOD set, after training.
+"""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ood import metrics
+from ood.classifier import build_features
+from ood.detector import Record
+from ood.images import ImageSet, to_tensor, to_unit
+from ood.models.convnet import Classifier
+from ood.training import AUGMENTATIONS, Machine, Run, Trained, load_model, split, train
+
+# images in one pass: the gradient to the input needs every layer's values
+CHUNK = 100
+
+
+def record(settings: dict) -> Record:
+    """Where the method comes from; ``tuned_on`` is named by who knows the benchmark."""
+    return Record(
+        title="Out-of-Distribution Detection Using an Ensemble of Self Supervised Leave-out "
+        "Classifiers",
+        authors="Vyas, Jammalamadaka, Zhu, Das, Kaul, Willke",
+        year=2018,
+        arxiv="1809.03576",
+        seed_settings="public code YU1ut/Ensemble-of-Leave-out-Classifiers",
+        tuned_on="validation OOD set",
+    )
+
+
+# The members
+
+
+def partition(n_classes: int, groups: int, seed: int | None) -> list[list[int]]:
+    """The classes that each member leaves out; sizes differ by one at most.
+
+    :param seed: of the permutation that is cut into groups (3 in the public code, by NumPy's legacy
+        generator); None cuts the classes in order, the last ones first
+    """
+    if seed is None:
+        return [part.tolist() for part in np.array_split(np.arange(n_classes), groups)][::-1]
+    order = np.random.RandomState(seed).permutation(n_classes)
+    return [part.tolist() for part in np.array_split(order, groups)]
+
+
+class Member(nn.Module):
+    """A classifier of the classes that it does not leave out.
+
+    ``forward`` maps images ``[N, C, H, W]`` in [0, 1] to logits ``[N, K']``; logit j belongs to the
+    class ``classes[j]``.
+    """
+
+    def __init__(self, settings: dict):
+        super().__init__()
+        groups = partition(settings["n_classes"], settings["groups"], settings["partition_seed"])
+        self.left_out = groups[settings["group"]]
+        kept = [k for k in range(settings["n_classes"]) if k not in self.left_out]
+        self.classifier = Classifier(build_features(settings), None, len(kept))
+        self.register_buffer("classes", torch.tensor(kept))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.classifier(images)
+
+
+def restore(content: dict, machine: Machine) -> Member:
+    """A frozen member in eval mode from its settings and state."""
+    member = Member(content["settings"])
+    member.load_state_dict(content["state"])
+    member.to(machine.device, memory_format=torch.channels_last)
+    return member.eval().requires_grad_(False)
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """H of the softmax in nats, ``[N, K]`` -> ``[N]``."""
+    log_p = F.log_softmax(logits, dim=1)
+    return -(log_p.exp() * log_p).sum(1)
+
+
+def margin_loss(
+    logits: Tensor, labels: Tensor, left_out_logits: Tensor, margin: float, weight: float
+) -> dict[str, Tensor]:
+    """CE + weight * max(0, margin + mean H(ID) - mean H(left out)), the paper's equation 1.
+
+    :param logits: ``[N, K']`` of ID images, ``labels`` their positions among the kept classes
+    :param left_out_logits: ``[M, K']``
+    """
+    known = F.cross_entropy(logits, labels)
+    gap = entropy(left_out_logits).mean() - entropy(logits).mean()
+    missing = F.relu(margin - gap)
+    return {"loss": known + weight * missing, "known": known, "entropy_gap": gap}
+
+
+def certainty(logits: Tensor) -> Tensor:
+    """max p - H(p), float64 ``[N]``: in float32 a high temperature leaves no digits."""
+    logits = logits.double()
+    return F.softmax(logits, dim=1).max(1).values - entropy(logits)
+
+
+def best_epoch(history: list[dict], tolerance: float) -> int:
+    """The paper's rule: the epoch (from 1) with the lowest OOD detection error on the validation
+    sets, of those whose ID accuracy was within ``tolerance`` of the best so far."""
+    best, highest, lowest = 0, 0.0, np.inf
+    for epoch, row in enumerate(history, 1):
+        highest = max(highest, row["validation_accuracy"])
+        error = row["ood_detection_error"]
+        if row["validation_accuracy"] >= highest - tolerance and error < lowest:
+            best, lowest = epoch, error
+    return best
+
+
+def fit_member(
+    settings: dict, image_set: ImageSet, validation: ImageSet, run: Run
+) -> tuple[Member, Trained]:
+    """Train one member; each step sees as many left-out images as ID images.
+
+    Both pass the network as one batch, so that batch norm sees both.
+
+    :param settings: of ``Member`` and ``train``; ``margin`` and ``margin_weight``;
+        ``validation_share`` of the ID images, ``validation_images`` of these and of ``validation``
+        and ``accuracy_tolerance`` for the rule of the best epoch; ``augmentation``
+    :param image_set: labels 0 .. n_classes - 1
+    :param validation: the validation OOD set
+    """
+    torch.manual_seed(run.seed)
+    network = Member(settings).to(run.machine.device, memory_format=torch.channels_last).train()
+    kept_classes = network.classes.tolist()
+    training, held_out = split(image_set, settings["validation_share"], 0)
+    kept, left_out = training.renumbered(kept_classes), training.select(network.left_out)
+    known = held_out.renumbered(kept_classes).spread(settings["validation_images"])
+    unknown = validation.spread(settings["validation_images"])
+
+    def loss(images: Tensor, labels: Tensor, others: Tensor) -> dict[str, Tensor]:
+        logits = network(torch.cat([images, others])).float()
+        logits, left_out_logits = logits[: len(images)], logits[len(images) :]
+        terms = margin_loss(
+            logits, labels, left_out_logits, settings["margin"], settings["margin_weight"]
+        )
+        return terms | {"accuracy": (logits.argmax(1) == labels).float().mean()}
+
+    def logits_of(images: ImageSet) -> Tensor:
+        parts = to_tensor(images.images).split(CHUNK)
+        return torch.cat([network(to_unit(part.to(run.machine.device))).float() for part in parts])
+
+    def measure() -> dict[str, float]:
+        logits = logits_of(known)
+        scores = [-certainty(one).cpu().numpy() for one in (logits, logits_of(unknown))]
+        found = metrics.evaluate(*scores)
+        right = logits.argmax(1).cpu().numpy() == known.labels
+        return {
+            "validation_accuracy": float(right.mean()),
+            "ood_auroc": found["auroc"],
+            "ood_detection_error": found["detection_error"],
+        }
+
+    trained = train(
+        network,
+        loss,
+        to_tensor(kept.images),
+        torch.from_numpy(kept.labels),
+        settings,
+        run,
+        augment=AUGMENTATIONS[settings["augmentation"]],
+        beside=to_tensor(left_out.images),
+        measure=measure,
+        best=lambda history: best_epoch(history, settings["accuracy_tolerance"]),
+    )
+    return network.eval(), trained
+
+
+# The ensemble
+
+
+class Ensemble:
+    """All members on one batch of images; what detectors with other temperatures or steps share is
+    computed once.
+
+    :param perturbation: the step lowers the ``entropy`` (the paper), or as in ``odin`` the
+        cross-entropy towards the predicted class (the public code)
+    """
+
+    def __init__(self, members: Sequence[Member], n_classes: int, perturbation: str):
+        self.members = list(members)
+        self.n_classes = n_classes
+        self.perturbation = perturbation
+        self._images: Tensor | None = None
+        self._logits: list[Tensor] = []
+        self._steps: dict[float, list[Tensor]] = {}
+
+    def _turn_to(self, images: Tensor) -> None:
+        if self._images is not images:
+            self._images, self._logits, self._steps = images, [], {}
+
+    def logits(self, images: Tensor) -> list[Tensor]:
+        """Each member's logits ``[N, K']``, float64."""
+        self._turn_to(images)
+        if not self._logits:
+            self._logits = [member(images).double() for member in self.members]
+        return self._logits
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """The mean of the members' softmax, 0 at the left-out classes, float64 ``[N, K]``."""
+        total = torch.zeros(len(images), self.n_classes, dtype=torch.float64, device=images.device)
+        for member, logits in zip(self.members, self.logits(images), strict=True):
+            total[:, member.classes] += F.softmax(logits, dim=1)
+        return total / len(self.members)
+
+    def steps(self, images: Tensor, temperature: float) -> list[Tensor]:
+        """For each member the signs ``[N, C, H, W]`` of the gradient that the step goes down."""
+        self._turn_to(images)
+        if temperature not in self._steps:
+            found = [
+                [self._signs(member, part, temperature) for part in images.split(CHUNK)]
+                for member in self.members
+            ]
+            self._logits = [torch.cat([logits for logits, _ in parts]) for parts in found]
+            # of one temperature at a time: they are as large as the images
+            self._steps = {temperature: [torch.cat([sign for _, sign in part]) for part in found]}
+        return self._steps[temperature]
+
+    def _signs(self, member: Member, images: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        """Logits and signs of one part of the batch."""
+        with torch.enable_grad():
+            images = images.detach().requires_grad_()
+            logits = member(images).double()
+            scaled = logits / temperature
+            # the factor keeps gradients from vanishing in float32; signs do not change
+            if self.perturbation == "entropy":
+                value = temperature**2 * entropy(scaled).sum()
+            else:
+                value = temperature * F.cross_entropy(scaled, scaled.argmax(1), reduction="sum")
+            (gradient,) = torch.autograd.grad(value, images)
+        if self.perturbation == "entropy":
+            return logits.detach(), gradient.sign()
+        # as in the public code, no gradient counts as a positive one
+        return logits.detach(), torch.where(gradient >= 0, 1.0, -1.0)
+
+
+class LeaveOutDetector:
+    """The paper's algorithm 2 at one temperature and size of the step.
+
+    :param epsilon: in units of [0, 1] pixels; the stepped images are not clipped
+    """
+
+    def __init__(self, ensemble: Ensemble, temperature: float, epsilon: float):
+        self.ensemble = ensemble
+        self.temperature = temperature
+        self.epsilon = epsilon
+
+    def score(self, images: Tensor) -> Tensor:
+        if self.epsilon:
+            steps = self.ensemble.steps(images, self.temperature)
+            found = [
+                member(images - self.epsilon * step).double()
+                for member, step in zip(self.ensemble.members, steps, strict=True)
+            ]
+        else:
+            found = self.ensemble.logits(images)
+        return -sum(certainty(logits / self.temperature) for logits in found)
+
+    def predict(self, images: Tensor) -> Tensor:
+        return self.ensemble.probabilities(images).argmax(1)
+
+
+def choices(settings: dict) -> dict[str, dict[str, float]]:
+    """Every pair of the settings' ``temperatures`` and ``epsilons``, by name."""
+    pairs = itertools.product(settings["temperatures"], settings["epsilons"])
+    return {
+        f"temperature_{temperature:g}_epsilon_{epsilon:g}": {
+            "temperature": temperature,
+            "epsilon": epsilon,
+        }
+        for temperature, epsilon in pairs
+    }
+
+
+def calibration_sets(
+    settings: dict, member: dict, image_set: ImageSet, validation: ImageSet
+) -> tuple[ImageSet, ImageSet]:
+    """ID images that no member has been trained on, and validation OOD images.
+
+    :param settings: the method's; at most ``calibration_images`` of each
+    :param member: settings of a member
+    """
+    held_out = split(image_set, member["validation_share"], 0)[1]
+    count = settings["calibration_images"]
+    return held_out.spread(count), validation.spread(count)
+
+
+def load(path: str | Path, machine: Machine) -> LeaveOutDetector:
+    """The detector of a ``detector.pt``."""
+    content = load_model(path)
+    ensemble = build_ensemble(content["members"], content["perturbation"], machine)
+    return LeaveOutDetector(ensemble, content["temperature"], content["epsilon"])
+
+
+def build_ensemble(members: list[dict], perturbation: str, machine: Machine) -> Ensemble:
+    """The ensemble of the members' settings and states."""
+    n_classes = members[0]["settings"]["n_classes"]
+    return Ensemble([restore(one, machine) for one in members], n_classes, perturbation)
+
+
+def at_snapshot(detector: LeaveOutDetector, state: dict[str, float]) -> LeaveOutDetector:
+    """The detector with another ``temperature`` and ``epsilon``."""
+    return LeaveOutDetector(detector.ensemble, **state)
