@@ -217,7 +217,7 @@ def sphere_radius(images: np.ndarray) -> float:
 
 DECODERS = {
     function.__name__: function
-    for function in (idx, pictures, emnist, cifar, svhn, digits, patches)
+    for function in (idx, pictures, cut_pictures, emnist, cifar, svhn, digits, patches)
 }
 
 
