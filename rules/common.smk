@@ -147,6 +147,11 @@ def models_named_by(wildcards, file="model.pt"):
     return edges
 
 
+def chosen_models(wildcards):
+    """The same, of the best epochs on the validation set where the protocol is `validation`."""
+    return models_named_by(wildcards, "best.pt" if wildcards.chosen else "model.pt")
+
+
 def models_and_images(wildcards):
     """Input edges of what is trained on models and on the ID training images."""
     return models_named_by(wildcards) | training_images(wildcards)

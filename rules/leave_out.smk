@@ -32,14 +32,9 @@ rule train_leave_out_member:
         "../workflow_scripts/train_leave_out_member.py"
 
 
-# chosen: the members of the best epochs (protocol validation) or of the last ones
-def leave_out_members(wildcards):
-    return models_named_by(wildcards, "best.pt" if wildcards.chosen else "model.pt")
-
-
 rule calibrate_leave_out:
     input:
-        unpack(leave_out_members),
+        unpack(chosen_models),
         unpack(training_images),
         unpack(validation_images),
     output:
@@ -74,7 +69,7 @@ rule calibrate_leave_out:
 
 rule fit_leave_out:
     input:
-        unpack(leave_out_members),
+        unpack(chosen_models),
         calibration=f"{RUN}/detectors/{{method}}/calibration{{chosen}}.csv",
     output:
         detector=f"{RUN}/detectors/{{method}}/detector{{chosen}}.pt",

@@ -21,6 +21,7 @@ CLASSIFIER = {
     "hidden": 8,
     "dropout": 0.2,
     "head_dropout": 0.0,
+    "normalization": None,
 }
 SETTINGS = {
     "msp": {},

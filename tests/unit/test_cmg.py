@@ -26,6 +26,7 @@ CLASSIFIER = {
     "hidden": 16,
     "dropout": 0.0,
     "head_dropout": 0.0,
+    "normalization": None,
     "augmentation": "none",
     "epochs": 20,
     "batch_size": 8,

@@ -109,6 +109,37 @@ def test_pictures_under_a_prefix(tmp_path):
     assert labels.tolist() == [0]
 
 
+def test_parts_and_crops_of_pictures(tmp_path):
+    pixels = np.random.default_rng(1).integers(0, 256, (3, 6, 6), np.uint8)
+    pictures = {}
+    for number, image in enumerate(pixels):
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, "png")
+        pictures[f"x/{number}.png"] = buffer.getvalue()
+    make_zip(tmp_path / "a.zip", pictures)
+    whole, labels = decode.cut_pictures(tmp_path, ("a.zip",), "resize:1:3:x/", (4, 4, 1))
+    assert [image.tolist() for image in whole] == pixels[1:].tolist()
+    assert labels.tolist() == [0, 0]
+    crops, _ = decode.cut_pictures(tmp_path, ("a.zip",), "crop:0:2:", (4, 4, 1))
+    for crop, image in zip(crops, pixels, strict=False):
+        windows = np.lib.stride_tricks.sliding_window_view(image, (4, 4))
+        assert (windows == crop).all(axis=(2, 3)).any()
+    assert len(crops) == 2
+
+
+def test_the_stand_ins_cut_from_one_archive_share_no_image_with_validation():
+    for name in ("tiny_imagenet", "tiny_imagenet_test"):
+        parts = {}
+        for suffix in ("", "_cropped", "_validation"):
+            entry = REGISTRY[name + suffix]
+            assert suffix == "" or entry.files_of == name
+            _, first, end, _ = entry.splits["test"][1].split(":")
+            parts[suffix] = set(range(int(first), int(end)))
+        assert parts[""] == parts["_cropped"]
+        assert not parts[""] & parts["_validation"]
+        assert len(parts[""] | parts["_validation"]) == 10_000
+
+
 def test_a_few_unreadable_pictures_are_skipped_and_many_are_an_error(tmp_path):
     good = {f"{i}.png": picture(i) for i in range(200)}
     make_zip(tmp_path / "few.zip", good | {"bad.png": b""})
@@ -214,7 +245,7 @@ def test_registry_entries_are_complete(name):
     assert entry.citation
     assert name in NOISES or entry.decoder in decode.DECODERS
     for files, _ in entry.splits.values():
-        assert set(files) <= set(entry.files)
+        assert set(files) <= set(REGISTRY[entry.files_of or name].files)
     for file in entry.files.values():
         assert file.urls or entry.stand_in_for
         if file.digest:

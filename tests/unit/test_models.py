@@ -2,11 +2,15 @@
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from ood.classifier import build
-from ood.models.convnet import ConvFeatures, TwoConvFeatures
+from ood.models.convnet import Classifier, ConvFeatures, Normalized, TwoConvFeatures
+from ood.models.densenet import DenseNetFeatures
 from ood.models.resnet import ResNet18Features
+from ood.models.toynet import ToyNetFeatures
 from ood.models.vae import CVAE, OneHotCVAE
+from ood.models.wide_resnet import WideResNetFeatures
 
 
 def parameters(module):
@@ -23,6 +27,7 @@ def settings(**changes):
         "hidden": 512,
         "dropout": 0.2,
         "head_dropout": 0.0,
+        "normalization": None,
     } | changes
 
 
@@ -58,6 +63,57 @@ def test_the_nets_of_oodgen_have_the_published_sizes():
     assert parameters(classifier) == 1_200_011
 
 
+RGB = (32, 32, 3)
+
+
+@pytest.mark.parametrize(
+    ("features", "length", "sizes", "operations"),
+    [
+        (DenseNetFeatures(RGB), 342, {8: 768_476, 80: 793_172}, 0.288e9),
+        (WideResNetFeatures(RGB), 640, {8: 36_477_912}, 5.24e9),
+        (ToyNetFeatures(RGB), 84, {8: 61_836}, 0.65e6),
+    ],
+    ids=["densenet", "wide_resnet", "toynet"],
+)
+def test_the_nets_of_the_leave_out_ensemble_have_the_published_sizes(
+    features, length, sizes, operations
+):
+    assert features.out_features == length
+    for outputs, size in sizes.items():
+        assert parameters(Classifier(features, None, outputs)) == size
+    features.eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        features(torch.rand(1, 3, 32, 32))
+    # a multiplication with an addition counts as two
+    assert counter.get_total_flops() / 2 == pytest.approx(operations, rel=0.01)
+
+
+def test_a_wide_resnet_starts_as_he_and_others_say():
+    features = WideResNetFeatures(RGB, 10, 4)
+    weight = features.group2[0].conv1.weight
+    assert weight.std().item() == pytest.approx((2 / (128 * 9)) ** 0.5, rel=0.02)
+    assert features.final[0].weight.eq(1).all()
+
+
+@pytest.mark.parametrize("kind", [DenseNetFeatures, WideResNetFeatures])
+def test_a_depth_without_a_number_of_layers_is_an_error(kind):
+    with pytest.raises(ValueError, match="depth 6 n \\+ 4, not 11"):
+        kind(RGB, 11)
+
+
+def test_channels_are_normalised_before_the_extractor():
+    plain, mean, sd = torch.nn.Flatten(), [0.5, 0.25], [0.5, 2.0]
+    plain.out_features = 2
+    images = torch.tensor([[[[1.0]], [[0.25]]], [[[0.0]], [[4.25]]]])
+    assert Normalized(plain, mean, sd)(images).tolist() == [[1, 0], [-1, 2]]
+
+
+def test_a_head_without_hidden_layer_is_one_linear_map():
+    classifier = build(settings(architecture="two_conv", hidden=None, n_classes=3, extra_outputs=0))
+    assert len(classifier.head) == 1
+    assert classifier(torch.rand(2, 1, 28, 28)).shape == (2, 3)
+
+
 def test_encoder_and_decoder_of_oodgen_see_the_class():
     torch.manual_seed(0)
     cvae = OneHotCVAE((8, 8, 1), 3, latent=2).eval()
@@ -79,6 +135,10 @@ def test_encoder_and_decoder_of_oodgen_see_the_class():
         (ConvFeatures((32, 32, 3), 0.25), (3, 32, 32)),
         (ResNet18Features((32, 32, 3), 0.125), (3, 32, 32)),
         (ResNet18Features((28, 28, 1), 0.125), (1, 28, 28)),
+        (ToyNetFeatures((28, 28, 1)), (1, 28, 28)),
+        (ToyNetFeatures((8, 8, 1), 0.5, padding=2), (1, 8, 8)),
+        (DenseNetFeatures((32, 32, 3), 10, 0.25), (3, 32, 32)),
+        (WideResNetFeatures((8, 8, 1), 16, 0.5), (1, 8, 8)),
     ],
 )
 def test_features_have_the_announced_length(features, shape):

@@ -34,6 +34,7 @@ CLASSIFIER = {
     "hidden": 16,
     "dropout": 0.25,
     "head_dropout": 0.5,
+    "normalization": None,
     "generation": GENERATION,
     "pool_size": 30,
     "type1_every": 2,

@@ -32,7 +32,7 @@ def paths(tmp_path):
                 "ood_dataset": ood,
                 "id_accuracy": None,
                 "parameters": 3,
-                "snapshot_step": None,
+                "snapshot": None,
                 "auroc": auroc,
                 "flags": ["degenerate"] if ood == "c" and seed else [],
             }

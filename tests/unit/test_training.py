@@ -123,6 +123,75 @@ def test_the_learning_rate_decays_with_every_step(tmp_path):
     assert start - network.weight.item() == pytest.approx(0.1 * (1 + 0.5 + 0.25 + 0.125), abs=1e-6)
 
 
+def test_the_learning_rate_drops_at_shares_of_the_steps():
+    optimizer = {"learning_rate": 0.1, "drops": {"at": [0.5, 0.75], "factor": 0.1}}
+    rates = [training.learning_rate(optimizer, done, 100) for done in (0, 49, 50, 74, 75, 99)]
+    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+    both = optimizer | {"decay": 0.9}
+    assert training.learning_rate(both, 75, 100) == pytest.approx(0.001 * 0.9**75)
+
+
+def test_other_inputs_come_beside_each_batch_each_before_any_twice(tmp_path):
+    network, seen = nn.Linear(1, 1), []
+
+    def loss(batch, targets, others):
+        assert len(others) == len(batch)
+        seen.extend(others.flatten().tolist())
+        return {"loss": network(batch).mean()}
+
+    inputs, others = torch.rand(8, 1), torch.arange(3.0)[:, None]
+    run_ = Run(0, CPU, tmp_path / "checkpoint.pt", "")
+    labels = torch.zeros(8, dtype=torch.int64)
+    training.train(network, loss, inputs, labels, settings(2, 4, 0.1), run_, beside=others)
+    assert len(seen) == 16
+    for start in (0, 3, 8, 11):
+        assert sorted(seen[start : start + 3]) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("stop_at", [None, 12])
+def test_the_best_epoch_is_kept_beside_the_last(tmp_path, stop_at):
+    network, found = nn.Linear(1, 1, bias=False), []
+
+    def loss(batch, targets):
+        found.append(network.training)
+        if len(found) == stop_at:
+            raise Stopped
+        return {"loss": network(batch).mean()}
+
+    def measure():
+        assert not network.training
+        assert not torch.is_grad_enabled()
+        return {"weight": network.weight.item()}
+
+    def best(history):
+        # the second epoch, once it is there
+        return min(2, len(history))
+
+    def train():
+        return training.train(
+            network,
+            loss,
+            torch.ones(8, 1),
+            torch.zeros(8, dtype=torch.int64),
+            settings(4, 2, 0.1),
+            Run(0, CPU, tmp_path / "checkpoint.pt", ""),
+            measure=measure,
+            best=best,
+        )
+
+    if stop_at:
+        with pytest.raises(Stopped):
+            train()
+    trained = train()
+    assert all(found)
+    weights = [row["weight"] for row in trained.history]
+    assert len(weights) == 4
+    assert (trained.kept_epoch, trained.best_epoch) == (4, 2)
+    assert network.weight.item() == pytest.approx(weights[3])
+    assert trained.best_state["weight"].item() == pytest.approx(weights[1])
+    assert weights[1] != weights[3]
+
+
 def test_a_checkpoint_of_another_run_is_not_resumed(tmp_path, caplog):
     run(tmp_path, epochs=2, identity="a")
     _, _, steps = run(tmp_path, epochs=2, identity="b")
@@ -290,6 +359,17 @@ def test_held_out_images_are_a_share_and_never_trained_on():
             [1 - 0.02, 1 - 0.02 - 0.01 / (0.25 * 0.75 + 0.25) ** 0.5],
         ),
         # the first step is lr sqrt(eps) / sqrt((1 - rho) g^2 + eps) g
+        # v = mu v + g, x -= lr v; Nesterov looks ahead: x -= lr (g + mu v)
+        (
+            {"name": "sgd", "learning_rate": 0.1, "momentum": 0.5, "nesterov": False}
+            | {"weight_decay": 0},
+            [0.9, 0.75],
+        ),
+        (
+            {"name": "sgd", "learning_rate": 0.1, "momentum": 0.5, "nesterov": True}
+            | {"weight_decay": 0},
+            [0.85, 0.675],
+        ),
         (
             {"name": "adadelta", "learning_rate": 0.5, "rho": 0.5, "weight_decay": 0},
             [1 - 0.5 * (1e-6 / (0.5 + 1e-6)) ** 0.5],

@@ -149,7 +149,7 @@ def test_the_oracle_protocol_adds_rows_and_keeps_the_final_ones(finished):
     oracle = table[table["protocol"] == "oracle"]
     assert set(oracle["method"]) == {"cmg_energy"}
     assert set(oracle["tuned_on"]) == {"OOD test set"}
-    assert (oracle["snapshot_step"] > 0).all()
+    assert (oracle["snapshot"] > 0).all()
     board = finished.path("results/tables/leaderboard.md").read_text()
     assert "oracle" in board
 

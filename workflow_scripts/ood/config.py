@@ -241,7 +241,6 @@ class Loader:
             name = needed.pop()
             models[name] = benchmark.models[name]
             needed += self.models_of("models", models[name])
-        self._check_sizes(models, len(benchmark.classes), f"benchmarks/{benchmark.name}.yaml")
         ood = {
             name: one
             for name, one in benchmark.ood.items()
@@ -252,6 +251,7 @@ class Loader:
                 f"benchmarks/{benchmark.name}.yaml: ood: no OOD set is left after 'exclude'"
             )
         in_order = {name: one for name, one in benchmark.models.items() if name in models}
+        self._check_sizes(in_order, len(benchmark.classes), f"benchmarks/{benchmark.name}.yaml")
         return dataclasses.replace(benchmark, methods=methods, models=in_order, ood=ood)
 
     def benchmark(self, name: str) -> Benchmark:

@@ -20,7 +20,7 @@ class Bottleneck(nn.Module):
         self.conv2 = nn.Conv2d(4 * growth, growth, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        new = self.conv1(F.relu(self.norm1(x)))
+        new = self.conv1(F.relu(self.norm1(x), inplace=True))
         new = self.conv2(F.relu(self.norm2(new), inplace=True))
         return torch.cat([x, new], dim=1)
 

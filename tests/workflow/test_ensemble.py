@@ -1,0 +1,105 @@
+"""A method of several members, tuned on a validation OOD set, under all three protocols."""
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from ood.files import load_json
+
+SETS = ["unseen_digits", "uniform"]
+
+
+@pytest.fixture(scope="module")
+def ensemble(make_project, tmp_path_factory):
+    project = make_project(tmp_path_factory.mktemp("ensemble") / "project")
+    project.edit(
+        "benchmarks/tiny.yaml",
+        lambda b: b.update(validation={"name": "flower", "dataset": "patches", "classes": [1]}),
+    )
+
+    def smaller(recipe):
+        recipe["methods"]["leave_out"] |= {"temperatures": [1, 1000], "epsilons": [0, 0.01]}
+
+    project.edit("benchmarks/recipes/digits.yaml", smaller)
+    project.configure(
+        methods=["leave_out", "odin_single"],
+        reference="odin_single",
+        protocols=["final", "validation"],
+    )
+    project.run()
+    return project
+
+
+def rows(project):
+    table = pd.read_csv(project.path("results/tables/metrics.csv"))
+    return table[table["method"] == "leave_out"].set_index("protocol")
+
+
+def test_members_are_jobs_of_their_own_and_leave_out_every_class_once(ensemble):
+    import torch
+
+    left_out = []
+    for group in range(3):
+        folder = ensemble.path(f"results/tiny/seed0/models/leave_out_member_group_{group}")
+        content = torch.load(folder / "model.pt", weights_only=True)
+        left_out += sorted({0, 1, 2} - set(content["state"]["classes"].tolist()))
+        best = torch.load(folder / "best.pt", weights_only=True)
+        assert 1 <= best["epoch"] <= len(pd.read_csv(folder / "history.csv"))
+    assert sorted(left_out) == [0, 1, 2]
+
+
+def test_the_best_pair_of_the_grid_becomes_the_detector(ensemble):
+    folder = ensemble.path("results/tiny/seed0/detectors/leave_out")
+    for chosen in ("", ".validation"):
+        grid = pd.read_csv(folder / f"calibration{chosen}.csv")
+        assert len(grid) == 4
+        assert grid["auroc"].is_monotonic_decreasing
+        config = load_json(folder / f"detector{chosen}.json")
+        assert (config["temperature"], config["epsilon"]) == tuple(
+            grid.loc[0, ["temperature", "epsilon"]]
+        )
+        assert config["record"]["tuned_on"] == "flower"
+
+
+def test_both_protocols_have_rows_that_say_what_they_are_tuned_on(ensemble):
+    table = rows(ensemble)
+    assert sorted(table.index) == ["final"] * 2 + ["validation"] * 2
+    assert set(table["tuned_on"]) == {"flower"}
+    assert table["id_accuracy"].between(0.2, 1).all()
+    single = pd.read_csv(ensemble.path("results/tables/metrics.csv")).query(
+        "method == 'odin_single'"
+    )
+    assert set(single["protocol"]) == {"final"}
+
+
+def test_the_oracle_protocol_chooses_from_the_grid_and_trains_nothing(ensemble, tmp_path):
+    changed = ensemble.copy(tmp_path / "changed")
+    before = rows(changed)
+    changed.configure(protocols=["final", "validation", "oracle"])
+    assert not {name for name in changed.planned() if name.startswith(("train", "cali", "fit"))}
+    changed.run()
+    table = rows(changed)
+    others = table.loc[["final", "validation"]].drop(columns="snapshot")
+    pd.testing.assert_frame_equal(
+        others, before.drop(columns="snapshot").loc[["final", "validation"]]
+    )
+    oracle, final = (table.loc[name].set_index("ood_set") for name in ("oracle", "final"))
+    assert set(oracle["tuned_on"]) == {"OOD test set"}
+    assert oracle["snapshot"].str.fullmatch(r"temperature_\d+_epsilon_[\d.]+").all()
+    assert (oracle["auroc"] >= final["auroc"]).all()
+    for name in SETS:
+        path = changed.path(f"results/plots/tiny/temperatures/leave_out/{name}.png")
+        with Image.open(path) as picture:
+            assert min(picture.size) > 200
+
+
+def test_another_temperature_calibrates_again_and_trains_nothing(ensemble, tmp_path):
+    changed = ensemble.copy(tmp_path / "changed")
+    changed.edit(
+        "benchmarks/recipes/digits.yaml",
+        lambda r: r["methods"]["leave_out"]["temperatures"].append(10),
+    )
+    planned = changed.planned()
+    assert planned["calibrate_leave_out"] == planned["fit_leave_out"] == 2
+    assert planned["train_leave_out_member"] == planned["fit_baseline"] == 0
+    assert planned["evaluate"] == 4
