@@ -17,6 +17,7 @@ include: "rules/cmg.smk"
 include: "rules/oodgen.smk"
 include: "rules/likelihood_ratio.smk"
 include: "rules/leave_out.smk"
+include: "rules/vmdls.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
 

@@ -99,4 +99,5 @@ def train_model(snakemake, fit) -> None:
     if "snapshots" in snakemake.output.keys():
         training.save_model(snakemake.output.snapshots, trained.snapshots)
     save_history(snakemake.output.history, trained.history)
-    run.checkpoint.unlink()
+    for checkpoint in run.checkpoint.parent.glob("checkpoint*.pt"):
+        checkpoint.unlink()

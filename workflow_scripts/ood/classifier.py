@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from ood.images import ImageSet, to_tensor
 from ood.models.convnet import Classifier, ConvFeatures, Normalized, TwoConvFeatures
 from ood.models.densenet import DenseNetFeatures
-from ood.models.resnet import ResNet18Features
+from ood.models.resnet import ResNet18Features, ResNet50Features
 from ood.models.toynet import ToyNetFeatures
+from ood.models.vgg import MnistConvFeatures, VGGFeatures
 from ood.models.wide_resnet import WideResNetFeatures
 from ood.training import AUGMENTATIONS, Run, Trained, load_model, train
 
@@ -19,6 +20,9 @@ FEATURES = {
     "convnet": (ConvFeatures, ["width", "dropout"]),
     "two_conv": (TwoConvFeatures, ["width", "dropout"]),
     "resnet18": (ResNet18Features, ["width"]),
+    "resnet50": (ResNet50Features, ["width"]),
+    "vgg": (VGGFeatures, ["width"]),
+    "mnist_conv": (MnistConvFeatures, ["width"]),
     "toynet": (ToyNetFeatures, ["width", "padding"]),
     "densenet": (DenseNetFeatures, ["width", "depth"]),
     "wide_resnet": (WideResNetFeatures, ["width", "depth", "dropout"]),
@@ -48,6 +52,22 @@ def build_features(settings: dict) -> nn.Module:
     if settings["normalization"] is None:
         return features
     return Normalized(features, **settings["normalization"])
+
+
+def depths(features: nn.Module, images: Tensor, count: int | None = None) -> list[Tensor]:
+    """Features of four depths, ``[N, D]`` each: the extractor's ``taps``, averaged over the map,
+    and its output; or the first ``count`` of them."""
+    if isinstance(features, Normalized):
+        images, features = features.normalise(images), features.features
+    found = []
+    for name, layer in features.named_children():
+        images = layer(images)
+        if name in features.taps:
+            # at once: a layer that works in place may follow
+            found.append(images.mean((2, 3)))
+        if len(found) == count:
+            return found
+    return [*found, images]
 
 
 def load(path: str | Path) -> tuple[Classifier, dict]:

@@ -116,6 +116,47 @@ def latents(
     _save(figure, path)
 
 
+def planes(
+    path: str | Path,
+    title: str,
+    panels: dict[str, tuple[np.ndarray, np.ndarray]],
+    classes: list[str],
+) -> None:
+    """Scatter plots of points by the names of their groups; classes are labelled in place, other
+    groups by a legend.
+
+    :param panels: by title, points ``[N, 2]`` and names ``[N]``
+    """
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(6 * len(panels), 6), squeeze=False, layout="constrained"
+    )
+    for axis, (head, (points, names)) in zip(axes[0], panels.items(), strict=True):
+        for number, name in enumerate(dict.fromkeys(names[np.argsort(~np.isin(names, classes))])):
+            chosen = points[names == name]
+            if name in classes:
+                axis.scatter(*chosen.T, s=7, lw=0, alpha=0.7, color=_shade(classes.index(name)))
+                if len(classes) <= 20:
+                    axis.annotate(
+                        name,
+                        np.median(chosen, axis=0),
+                        ha="center",
+                        va="center",
+                        bbox={"boxstyle": "round,pad=0.2", "facecolor": "white", "alpha": 0.8},
+                    )
+            else:
+                marker = "xv^<>sP*D"[number % 9]
+                axis.scatter(*chosen.T, s=18, lw=0.6, marker=marker, color="0.25", label=name)
+        if not set(names) <= set(classes):
+            axis.legend(fontsize=9)
+        axis.set(title=head, xticks=[], yticks=[])
+    figure.suptitle(title)
+    _save(figure, path)
+
+
+def _shade(number: int) -> str:
+    return COLOURS[number % len(COLOURS)]
+
+
 def pixel_maps(path: str | Path, title: str, rows: list[list[np.ndarray]]) -> None:
     """Images, log p and log ratio of their pixels, a row per image set, as the paper shows them.
 

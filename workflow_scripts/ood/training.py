@@ -308,6 +308,7 @@ def train(
     beside: Tensor | None = None,
     measure: Callable[[], dict[str, float]] | None = None,
     best: Callable[[list[dict]], int] | None = None,
+    order: Callable[[], Tensor] | None = None,
 ) -> Trained:
     """Train ``network`` in place.
 
@@ -339,6 +340,8 @@ def train(
         recorded
     :param best: the number (from 1) of the best epoch of a history; its state is handed back beside
         the last one
+    :param order: called at the start of an epoch for the indices whose batches it trains on;
+        without it all inputs in random order
     :raises InputError: if the loss is not finite
     """
     trained = trained or network
@@ -358,6 +361,8 @@ def train(
         # batch norm cannot train on a single image
         lone = len(inputs) % batch_size == 1 and len(inputs) > 1
         per_epoch = -(-len(inputs) // batch_size) - lone
+        if order is not None:
+            per_epoch = len(inputs) // batch_size
         total = settings["epochs"] * per_epoch
     progress = _Progress()
     if resumed := _resume(run):
@@ -388,7 +393,7 @@ def train(
             before_epoch(epoch)
         torch.manual_seed(derive_seed(run.seed, epoch))
         wanted = length * batch_size if "steps" in settings else len(inputs)
-        order = _shuffled(len(inputs), wanted).to(machine.device)
+        drawn = (order() if order else _shuffled(len(inputs), wanted)).to(machine.device)
         if beside is not None:
             order_beside = _shuffled(len(beside), wanted).to(machine.device)
         progress.restore_random(machine.device)
@@ -397,7 +402,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(settings["optimizer"], step - 1, total)
             part = slice(number * batch_size, (number + 1) * batch_size)
-            chosen = order[part]
+            chosen = drawn[part]
             batches = [to_unit(inputs[chosen])]
             if beside is not None:
                 batches.append(to_unit(beside[order_beside[part]]))
@@ -504,4 +509,37 @@ def crop_flip(padding: int = 4) -> Callable[[Tensor], Tensor]:
     return augment
 
 
-AUGMENTATIONS = {"none": None, "crop_flip": crop_flip()}
+def rotate_crop(
+    degrees: float = 10.0, scale: float = 0.95, attempts: int = 10
+) -> Callable[[Tensor], Tensor]:
+    """Random rotation, then a random window of ``scale`` to 1 of the area and aspect 3/4 to 4/3
+    brought back to the image's size; bilinear, drawn per image, on the device.
+
+    A window that does not fit is drawn again, as torchvision does; after ``attempts`` the window is
+    the whole image.
+    """
+    bounds = math.log(3 / 4), math.log(4 / 3)
+
+    def augment(images: Tensor) -> Tensor:
+        count = len(images)
+        angle = math.radians(degrees) * (2 * torch.rand(count) - 1)
+        area = scale + (1 - scale) * torch.rand(count, attempts)
+        aspect = (bounds[0] + (bounds[1] - bounds[0]) * torch.rand(count, attempts)).exp()
+        width, height = (area * aspect).sqrt(), (area / aspect).sqrt()
+        fits = (width <= 1) & (height <= 1)
+        # the first that fits; argmax gives 0 where none does
+        chosen = fits.int().argmax(1, keepdim=True)
+        size = torch.cat([width.gather(1, chosen), height.gather(1, chosen)], dim=1)
+        size = torch.where(fits.any(1, keepdim=True), size, torch.ones(2))
+        shift = (1 - size) * (2 * torch.rand(count, 2) - 1)
+        cos, sin = angle.cos(), angle.sin()
+        turn = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
+        # of the unit square [-1, 1]^2: scaled and moved, then turned
+        theta = torch.cat([turn * size[:, None, :], turn @ shift[:, :, None]], dim=2)
+        grid = nn.functional.affine_grid(theta.to(images), list(images.shape), align_corners=False)
+        return nn.functional.grid_sample(images, grid, align_corners=False)
+
+    return augment
+
+
+AUGMENTATIONS = {"none": None, "crop_flip": crop_flip(), "rotate_crop": rotate_crop()}

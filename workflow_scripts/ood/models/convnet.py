@@ -77,8 +77,11 @@ class Normalized(nn.Module):
         for name, values in (("mean", mean), ("sd", sd)):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
 
+    def normalise(self, images: Tensor) -> Tensor:
+        return (images - self.mean) / self.sd
+
     def forward(self, images: Tensor) -> Tensor:
-        return self.features((images - self.mean) / self.sd)
+        return self.features(self.normalise(images))
 
 
 class Classifier(nn.Module):

@@ -46,6 +46,8 @@ class DenseNetFeatures(nn.Sequential):
     :raises ValueError: if no number of layers has this depth
     """
 
+    taps = ("transition1", "transition2", "final")
+
     def __init__(self, shape: tuple[int, int, int], depth: int = 100, width: float = 1.0):
         layers, rest = divmod(depth - 4, 6)
         if rest or layers < 1:

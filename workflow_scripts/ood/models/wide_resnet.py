@@ -41,6 +41,8 @@ class WideResNetFeatures(nn.Sequential):
     :raises ValueError: if no number of blocks has this depth
     """
 
+    taps = ("group1", "group2", "final")
+
     def __init__(
         self,
         shape: tuple[int, int, int],

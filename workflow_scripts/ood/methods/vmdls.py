@@ -1,0 +1,489 @@
+"""VMDLS, a variational and metric-based deep latent space (Dinari, Freifeld, UAI 2022).
+
+An encoder is trained so that every ID class becomes a tight Gaussian in a small latent space, far
+from the other classes. Then features of four depths and the latent mean are joined, a Gaussian is
+fitted to each class, and the score is the best class log-likelihood, negated, weighted by how badly
+an auto-encoder reconstructs the image. No OOD image is seen.
+"""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ood.classifier import build_features, depths
+from ood.detector import Record
+from ood.errors import InputError
+from ood.images import ImageSet, to_tensor, to_unit
+from ood.models.autoencoder import AutoEncoder
+from ood.training import AUGMENTATIONS, Machine, Run, Trained, load_model, split, train
+
+# images in one pass where a whole set is looked at
+CHUNK = 200
+# of the triplet loss; and the margin between classes before its first jump
+TRIPLET_MARGIN, FIRST_MARGIN = 0.1, 0.15
+# the standard deviation that the KL term pulls each class to
+CLASS_SD = 0.1
+
+RECORD = Record(
+    title="Variational- and Metric-based Deep Latent Space for Out-of-Distribution Detection",
+    authors="Dinari, Freifeld",
+    year=2022,
+    arxiv=None,
+    seed_settings="released code BGU-CS-VIL/vmdls",
+    tuned_on="nothing",
+)
+
+
+def record(settings: dict) -> Record:
+    """Where the method comes from, with or without reconstruction."""
+    return RECORD
+
+
+# The encoder
+
+
+class Encoder(nn.Module):
+    """A backbone and two linear heads; ``forward`` maps images ``[N, C, H, W]`` in [0, 1] to the
+    mean and the log variance of the latent, ``[N, L]`` each.
+
+    The buffers are the classes' sums of latents in the epoch in progress and their means in the one
+    before: they travel with checkpoints.
+    """
+
+    def __init__(self, settings: dict):
+        super().__init__()
+        n_classes, latent = settings["n_classes"], settings["latent"]
+        self.features = build_features(settings)
+        self.mean = nn.Linear(self.features.out_features, latent)
+        self.log_variance = nn.Linear(self.features.out_features, latent)
+        self.register_buffer("class_means", torch.zeros(n_classes, latent))
+        self.register_buffer("class_sums", torch.zeros(n_classes, latent))
+        self.register_buffer("class_counts", torch.zeros(n_classes))
+        self.register_buffer("epoch", torch.tensor(0))
+        self.frozen = False
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = self.features(images)
+        return self.mean(hidden), self.log_variance(hidden)
+
+    def freeze(self, frozen: bool) -> None:
+        """Keep the backbone as it is, batch norms included, or release it."""
+        self.frozen = frozen
+        self.features.requires_grad_(not frozen)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "Encoder":
+        super().train(mode)
+        if self.frozen:
+            self.features.eval()
+        return self
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Turn the sums of the last epoch into means; nothing for the epoch in progress."""
+        if int(self.epoch) == epoch:
+            return
+        self.class_means.copy_(self.current_means())
+        self.class_sums.zero_()
+        self.class_counts.zero_()
+        self.epoch.fill_(epoch)
+
+    def count(self, latents: Tensor, labels: Tensor) -> None:
+        self.class_sums.index_add_(0, labels, latents.detach())
+        self.class_counts.index_add_(0, labels, torch.ones_like(labels, dtype=torch.float32))
+
+    def current_means(self) -> Tensor:
+        """Means ``[K, L]`` of the epoch in progress, 0 for a class without images."""
+        return self.class_sums / self.class_counts.clamp(min=1)[:, None]
+
+
+def restore(settings: dict, state: dict[str, Tensor], machine: Machine) -> Encoder:
+    """A frozen encoder in eval mode from its settings and state."""
+    encoder = Encoder(settings)
+    encoder.load_state_dict(state)
+    encoder.to(machine.device, memory_format=torch.channels_last)
+    return encoder.eval().requires_grad_(False)
+
+
+def load_backbone(features: nn.Module, path: str | Path) -> None:
+    """Put a classifier's weights into a backbone.
+
+    :param path: a classifier's ``model.pt``, or a state dict of the backbone alone
+    :raises InputError: if the weights are of another net
+    """
+    state = load_model(path)
+    state = state.get("state", state)
+    prefix = "features."
+    inner = {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
+    # a backbone behind a normalisation has names of its own that begin so
+    candidates = [inner, state]
+    for candidate in candidates:
+        if set(candidate) == set(features.state_dict()):
+            try:
+                features.load_state_dict(candidate)
+            except RuntimeError as error:
+                raise InputError(f"{path}: weights of another size: {error}") from error
+            return
+    raise InputError(
+        f"{path}: no weights of this backbone; give it the architecture, width, depth and "
+        "normalization of the classifier that the file holds"
+    )
+
+
+def kl_term(latents: Tensor, mean: Tensor, log_variance: Tensor, centres: Tensor) -> Tensor:
+    """One-sample estimate of KL(N(mean, variance) || N(centre, CLASS_SD^2)), the mean over
+    dimensions and images (equally many of each class).
+
+    :param latents: the samples; all ``[N, L]``
+    :param centres: of each image's class
+    """
+    own = -0.5 * ((latents - mean) ** 2 / log_variance.exp() + log_variance)
+    wanted = -0.5 * ((latents - centres) / CLASS_SD) ** 2 - math.log(CLASS_SD)
+    return (own - wanted).mean()
+
+
+def metric_loss(latents: Tensor, labels: Tensor, margin: float, unit_sphere: bool) -> Tensor:
+    """Triplet and distancing loss, the mean over the triplets of the batch where it is not 0.
+
+    l(a, p, n) = max(0, d(a, p) - d(a, n) + TRIPLET_MARGIN) + max(0, margin - d(a, n)), for all
+    anchors a, others p of their class and n of other classes. For each (a, n) the sum over p comes
+    from the sorted d(a, p), so that memory grows with the square of the batch, not its cube.
+
+    :param latents: ``[N, L]``
+    :param unit_sphere: measure between latents scaled to length 1 (the released code)
+    """
+    if unit_sphere:
+        latents = F.normalize(latents, dim=1)
+    # without a product of matrices: exact for near points, and no slope at distance 0
+    distances = torch.cdist(latents, latents, compute_mode="donot_use_mm_for_euclid_dist")
+    same = labels[:, None] == labels
+    positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    ordered = torch.where(positive, distances, -torch.inf).sort(dim=1).values
+    known = ordered.nan_to_num(neginf=0.0)
+    # from_here[a, k]: the sum of the k-th largest-to-last distances to the anchor's class
+    from_here = F.pad(known.flip(1).cumsum(1).flip(1), (0, 1))
+    threshold = distances - TRIPLET_MARGIN
+    first = torch.searchsorted(ordered.detach(), threshold.detach().contiguous(), right=True)
+    nearer = len(labels) - first
+    triplet = from_here.gather(1, first) - nearer * threshold
+    apart = F.relu(margin - distances)
+    positives = positive.sum(1, keepdim=True)
+    total = torch.where(same, 0.0, triplet + positives * apart).sum()
+    active = torch.where(same, 0, torch.where(apart > 0, positives, nearer)).sum()
+    return total / active.clamp(min=1)
+
+
+def margin_at(settings: dict, epoch: int) -> float:
+    """The distance asked for between classes in an epoch (from 0).
+
+    It starts at FIRST_MARGIN; from ``margins_epoch`` on each epoch adds ``margin_jump``, until it
+    exceeds ``margin_max``.
+    """
+    jumps = max(0, epoch - settings["margins_epoch"] + 1)
+    most = math.floor((settings["margin_max"] - FIRST_MARGIN) / settings["margin_jump"]) + 1
+    return FIRST_MARGIN + settings["margin_jump"] * min(jumps, most)
+
+
+def balanced_order(labels: Tensor, classes: int, images: int) -> Tensor:
+    """Indices of an epoch's batches, each of ``images`` images of each of ``classes`` classes.
+
+    A batch draws its classes without replacement and takes the next images of each; a class is
+    shuffled again when it is used up. From PyTorch's global random state.
+    """
+    n_classes = int(labels.max()) + 1
+    classes = min(classes, n_classes)
+    members = [(labels == k).nonzero().flatten() for k in range(n_classes)]
+    waiting = [torch.empty(0, dtype=torch.int64) for _ in members]
+    batches = []
+    for _ in range(len(labels) // (classes * images)):
+        for k in torch.randperm(n_classes)[:classes].tolist():
+            while len(waiting[k]) < images:
+                shuffled = members[k][torch.randperm(len(members[k]))]
+                waiting[k] = torch.cat([waiting[k], shuffled])
+            batches.append(waiting[k][:images])
+            waiting[k] = waiting[k][images:]
+    return torch.cat(batches)
+
+
+def fit(
+    settings: dict, image_set: ImageSet, run: Run, backbone: str | Path | None
+) -> tuple[Encoder, Trained]:
+    """Train the encoder.
+
+    :param settings: of ``Encoder`` and ``train``; ``classes_per_batch`` (at most) and
+        ``images_per_class``; ``kl_weight``, from epoch ``generation_epoch`` on;
+        ``latent_distance``; of ``margin_at``; ``validation_share`` of the images, which are
+        classified by the nearest class mean; with a ``backbone``, ``frozen_epochs`` in which only
+        the heads learn, at ``frozen_learning_rate``
+    :param backbone: weights that the backbone starts from, see ``load_backbone``
+    """
+    torch.manual_seed(run.seed)
+    network = Encoder(settings)
+    if backbone is not None:
+        load_backbone(network.features, backbone)
+    network.to(run.machine.device, memory_format=torch.channels_last).train()
+    training, held_out = split(image_set, settings["validation_share"], run.seed)
+    images, labels = to_tensor(training.images), torch.from_numpy(training.labels)
+    classes = min(settings["classes_per_batch"], settings["n_classes"])
+    batch_size = classes * settings["images_per_class"]
+    if batch_size > len(images):
+        raise InputError(
+            f"{classes} classes with {settings['images_per_class']} images each are more than the "
+            f"{len(images)} training images; lower images_per_class"
+        )
+    sphere = settings["latent_distance"] == "unit_sphere"
+
+    def loss(batch: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        mean, log_variance = (value.float() for value in network(batch))
+        latents = mean + torch.randn_like(mean) * torch.exp(0.5 * log_variance)
+        network.count(latents, labels)
+        epoch = int(network.epoch) - 1
+        margin = margin_at(settings, epoch)
+        metric = metric_loss(latents, labels, margin, sphere)
+        kl = kl_term(latents, mean, log_variance, network.class_means[labels])
+        weight = settings["kl_weight"] if epoch >= settings["generation_epoch"] else 0.0
+        terms = {"loss": metric + weight * kl, "metric": metric, "kl": kl}
+        return terms | {"margin": torch.full_like(metric, margin)}
+
+    def measure() -> dict[str, float]:
+        centres = network.current_means()
+        right = 0
+        for start in range(0, len(held_out), CHUNK):
+            part = to_tensor(held_out.images[start : start + CHUNK]).to(run.machine.device)
+            nearest = torch.cdist(network(to_unit(part))[0].float(), centres).argmin(1)
+            right += int((nearest.cpu().numpy() == held_out.labels[start : start + CHUNK]).sum())
+        return {"nearest_mean_accuracy": right / len(held_out)}
+
+    def phase(chosen: dict, run: Run, before: int) -> Trained:
+        return train(
+            network,
+            loss,
+            images,
+            labels,
+            chosen | {"batch_size": batch_size},
+            run,
+            augment=AUGMENTATIONS[settings["augmentation"]],
+            order=lambda: balanced_order(labels, classes, settings["images_per_class"]),
+            before_epoch=lambda epoch: network.begin_epoch(before + epoch),
+            measure=measure,
+        )
+
+    if backbone is None:
+        return network.eval(), phase(settings, run, 0)
+    frozen = settings["frozen_epochs"]
+    optimizer = settings["optimizer"] | {"learning_rate": settings["frozen_learning_rate"]}
+    optimizer.pop("drops", None)
+    network.freeze(True)
+    first = phase(
+        settings | {"epochs": frozen, "optimizer": optimizer},
+        replace(run, checkpoint=run.checkpoint.with_name("checkpoint_frozen.pt")),
+        0,
+    )
+    network.freeze(False)
+    second = phase(settings | {"epochs": settings["epochs"] - frozen}, run, frozen)
+    steps = first.history[-1]["step"]
+    later = [
+        row | {"epoch": row["epoch"] + frozen, "step": row["step"] + steps}
+        for row in second.history
+    ]
+    return network.eval(), Trained(first.history + later, frozen + second.kept_epoch, {})
+
+
+# The auto-encoder
+
+
+def build_autoencoder(settings: dict) -> AutoEncoder:
+    """An auto-encoder with fresh weights, see ``AutoEncoder`` for the settings' meaning."""
+    return AutoEncoder(
+        tuple(settings["shape"]),
+        settings["architecture"],
+        settings["latent"],
+        settings["width"],
+        settings["normalization"],
+    )
+
+
+def restore_autoencoder(settings: dict, state: dict[str, Tensor], machine: Machine) -> AutoEncoder:
+    """A frozen auto-encoder in eval mode from its settings and state."""
+    autoencoder = build_autoencoder(settings)
+    autoencoder.load_state_dict(state)
+    autoencoder.to(machine.device, memory_format=torch.channels_last)
+    return autoencoder.eval().requires_grad_(False)
+
+
+def fit_autoencoder(settings: dict, image_set: ImageSet, run: Run) -> tuple[AutoEncoder, Trained]:
+    """Train with the mean squared error of normalised images."""
+    torch.manual_seed(run.seed)
+    network = build_autoencoder(settings)
+    network.to(run.machine.device, memory_format=torch.channels_last).train()
+
+    def loss(batch: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        error = (network(batch).float() - batch) / network.features.sd
+        return {"loss": error.square().mean()}
+
+    images, labels = to_tensor(image_set.images), torch.from_numpy(image_set.labels)
+    return network.eval(), train(network, loss, images, labels, settings, run)
+
+
+# The Gaussians
+
+
+def represent(encoder: Encoder, images: Tensor) -> list[Tensor]:
+    """Features of four depths and the latent mean, ``[N, D]`` each, float64."""
+    found = depths(encoder.features, images)
+    return [part.double() for part in (*found, encoder.mean(found[-1]))]
+
+
+def reconstruction_error(
+    encoder: Encoder, autoencoder: AutoEncoder | None, images: Tensor
+) -> Tensor:
+    """Mean squared difference of the first depth's features between images and reconstructions,
+    float64 ``[N]``; 1 without an auto-encoder."""
+    if autoencoder is None:
+        return torch.ones(len(images), dtype=torch.float64, device=images.device)
+    own, other = (
+        depths(encoder.features, batch, 1)[0].double() for batch in (images, autoencoder(images))
+    )
+    return (own - other).square().mean(1)
+
+
+def kept_parts(parts: list[Tensor]) -> list[int]:
+    """Which parts repeat no later one: in DenseNet and WRN the third depth is the fourth."""
+
+    def repeated(index: int) -> bool:
+        return any(
+            other.shape == parts[index].shape
+            and torch.allclose(other, parts[index], rtol=1e-4, atol=1e-6)
+            for other in parts[index + 1 :]
+        )
+
+    return [index for index in range(len(parts)) if not repeated(index)]
+
+
+def fit_gaussians(
+    features: Tensor, labels: Tensor, jitter: float, shrinkage: float
+) -> tuple[Tensor, Tensor, float]:
+    """Mean ``[K, D]`` and lower Cholesky factor of the covariance ``[K, D, D]`` of every class.
+
+    The covariances (divided by n) are first moved by the share ``shrinkage`` towards the mean
+    variance times 1, then k * ``jitter`` is added to the variances: two more than the smallest k
+    for which all of them can be factorised.
+
+    :param features: float64 ``[N, D]`` of all training images
+    :return: means, factors, and what was added
+    :raises InputError: if 1,000 times ``jitter`` does not do
+    """
+    means, covariances = [], []
+    for k in range(int(labels.max()) + 1):
+        mine = features[labels == k]
+        centred = mine - mine.mean(0)
+        covariance = centred.T @ centred / len(mine)
+        spread = covariance.diagonal().mean() * torch.eye(len(covariance)).to(covariance)
+        means.append(mine.mean(0))
+        covariances.append((1 - shrinkage) * covariance + shrinkage * spread)
+    stacked = torch.stack(covariances)
+    one = torch.eye(stacked.shape[1]).to(stacked)
+    for k in range(1001):
+        if not torch.linalg.cholesky_ex(stacked + k * jitter * one).info.any():
+            added = (k + 2) * jitter
+            return torch.stack(means), torch.linalg.cholesky(stacked + added * one), added
+    raise InputError(
+        f"the class covariances are singular even with {1000 * jitter:g} added to the variances; "
+        "raise jitter or shrinkage in the method's settings"
+    )
+
+
+def log_likelihoods(features: Tensor, means: Tensor, factors: Tensor) -> Tensor:
+    """log N(x; mean, covariance) of every class, float64 ``[N, D]`` -> ``[N, K]``."""
+    found = []
+    for mean, factor in zip(means, factors, strict=True):
+        whitened = torch.linalg.solve_triangular(factor, (features - mean).T, upper=False)
+        log_root = factor.diagonal().log().sum() + 0.5 * len(mean) * math.log(2 * math.pi)
+        found.append(-0.5 * whitened.square().sum(0) - log_root)
+    return torch.stack(found, dim=1)
+
+
+def fit_detector(
+    settings: dict,
+    encoder: Encoder,
+    autoencoder: AutoEncoder | None,
+    image_set: ImageSet,
+    machine: Machine,
+) -> dict:
+    """All that the detector needs beside the networks, from one pass over the training images.
+
+    :param settings: the method's ``jitter`` and ``shrinkage``
+    :return: ``kept`` (parts of the features), ``means``, ``factors``, ``added`` (to the variances),
+        ``ceiling`` (above all training log-likelihoods) and ``largest_error`` (of reconstruction)
+    """
+    passes, errors = [], []
+    with torch.no_grad(), machine.autocast():
+        for part in to_tensor(image_set.images).split(CHUNK):
+            images = to_unit(part.to(machine.device))
+            passes.append([one.cpu() for one in represent(encoder, images)])
+            errors.append(reconstruction_error(encoder, autoencoder, images).cpu())
+    parts = [torch.cat(one) for one in zip(*passes, strict=True)]
+    kept = kept_parts(parts)
+    features = torch.cat([parts[index] for index in kept], dim=1)
+    labels = torch.from_numpy(image_set.labels)
+    means, factors, added = fit_gaussians(
+        features, labels, settings["jitter"], settings["shrinkage"]
+    )
+    highest = max(log_likelihoods(one, means, factors).max() for one in features.split(10_000))
+    return {
+        "kept": kept,
+        "means": means,
+        "factors": factors,
+        "added": added,
+        "ceiling": float(highest) + 1,
+        "largest_error": float(torch.cat(errors).max()),
+    }
+
+
+class VMDLSDetector:
+    """The best class log-likelihood, below the highest of the training images, times the relative
+    reconstruction error.
+
+    :param statistics: of ``fit_detector``
+    """
+
+    def __init__(self, encoder: Encoder, autoencoder: AutoEncoder | None, statistics: dict):
+        self.encoder = encoder
+        self.autoencoder = autoencoder
+        self.statistics = statistics
+        self._last: tuple[Tensor, Tensor] | None = None
+
+    def values(self, images: Tensor) -> Tensor:
+        """The weighted value of every class, float64 ``[N, K]``, below 0."""
+        if self._last is None or self._last[0] is not images:
+            s = self.statistics
+            parts = represent(self.encoder, images)
+            features = torch.cat([parts[index] for index in s["kept"]], dim=1)
+            found = log_likelihoods(features, s["means"], s["factors"])
+            weight = reconstruction_error(self.encoder, self.autoencoder, images)
+            below = (found - s["ceiling"]).clamp(max=-1e-9)
+            self._last = images, below * (weight / s["largest_error"])[:, None]
+        return self._last[1]
+
+    def score(self, images: Tensor) -> Tensor:
+        return -self.values(images).max(1).values
+
+    def predict(self, images: Tensor) -> Tensor:
+        return self.values(images).argmax(1)
+
+
+def load(path: str | Path, machine: Machine) -> VMDLSDetector:
+    """The detector of a ``detector.pt``."""
+    content = load_model(path)
+    autoencoder = None
+    if content["autoencoder"] is not None:
+        autoencoder = restore_autoencoder(**content["autoencoder"], machine=machine)
+    statistics = {
+        name: value.to(machine.device) if isinstance(value, Tensor) else value
+        for name, value in content["statistics"].items()
+    }
+    encoder = restore(**content["encoder"], machine=machine)
+    return VMDLSDetector(encoder, autoencoder, statistics)
