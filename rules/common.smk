@@ -15,7 +15,7 @@ sys.path.insert(0, str(SCRIPTS))
 
 from ood import config as configuration
 from ood.errors import InputError
-from ood.registry import NOISES, REGISTRY
+from ood.registry import ID_NOISES, NOISES, REGISTRY
 
 try:
     LOADER = configuration.Loader(ROOT, config)
@@ -96,7 +96,7 @@ def prepared(benchmark, dataset, split, seed=SEEDS[0]):
     if dataset in GENERATED:
         return f"results/{benchmark}/seed{seed}/pseudo_ood/{GENERATED[dataset]}/{split}"
     one = BENCHMARKS[benchmark]
-    folder = f"sphere_{benchmark}" if dataset == "sphere" else dataset
+    folder = f"{dataset}_{benchmark}" if dataset in ID_NOISES else dataset
     return f"data/prepared/{'x'.join(map(str, one.shape))}/{folder}/{split}"
 
 

@@ -23,7 +23,7 @@ rule prepare:
     log:
         "results/logs/prepare/{shape}/{dataset}/{split}.log",
     wildcard_constraints:
-        dataset=one_of(set(REGISTRY) - set(NOISES)),
+        dataset=one_of(set(REGISTRY) - {*NOISES, *ID_NOISES}),
     conda:
         "../envs/environment.yaml"
     params:
@@ -49,30 +49,29 @@ rule generate_noise:
     log:
         "results/logs/generate_noise/{shape}/{dataset}.log",
     wildcard_constraints:
-        dataset="gaussian|uniform",
+        dataset=one_of(NOISES),
     conda:
         "../envs/environment.yaml"
     params:
-        noise=lambda w: w.dataset,
         shape=lambda w: [int(n) for n in w.shape.split("x")],
         code=code("generate_noise.py"),
     script:
         "../workflow_scripts/generate_noise.py"
 
 
-rule generate_sphere:
+rule generate_id_noise:
     input:
-        train=lambda w: training_images(w)["images"],
-        manifest=lambda w: training_images(w)["manifest"],
+        unpack(lambda w: images(w.benchmark, of(w).dataset, ID_NOISES[w.dataset])),
     output:
-        images="data/prepared/{shape}/sphere_{benchmark}/test.npz",
-        manifest="data/prepared/{shape}/sphere_{benchmark}/test.json",
+        images="data/prepared/{shape}/{dataset}_{benchmark}/test.npz",
+        manifest="data/prepared/{shape}/{dataset}_{benchmark}/test.json",
     log:
-        "results/logs/generate_sphere/{shape}/{benchmark}.log",
+        "results/logs/generate_id_noise/{shape}/{dataset}/{benchmark}.log",
+    wildcard_constraints:
+        dataset=one_of(ID_NOISES),
     conda:
         "../envs/environment.yaml"
     params:
-        noise="sphere",
         shape=lambda w: [int(n) for n in w.shape.split("x")],
         classes=id_classes,
         code=code("generate_noise.py"),

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ood import decode
 from ood.errors import InputError
-from ood.registry import NOISES, REGISTRY
+from ood.registry import ID_NOISES, NOISES, REGISTRY
 
 
 def idx(array):
@@ -204,7 +204,7 @@ def test_sphere_points_lie_on_the_sphere_and_leave_the_unit_range():
     train[1, :3] = 255
     radius = decode.sphere_radius(train)
     assert radius == pytest.approx(12**0.5 + 2)
-    points = decode.generate_noise("sphere", (4, 4, 1), radius)
+    points = decode.generate_noise("sphere", (4, 4, 1), train)
     assert points.shape == (2000, 4, 4, 1)
     assert points.dtype == np.float32
     norms = np.linalg.norm(points.reshape(2000, -1).astype(float), axis=1)
@@ -213,9 +213,23 @@ def test_sphere_points_lie_on_the_sphere_and_leave_the_unit_range():
 
 
 def test_noise_is_the_same_every_time():
-    for name in NOISES:
-        first, second = (decode.generate_noise(name, (4, 4, 1), 3.0) for _ in range(2))
+    known = np.zeros((2, 4, 4, 1), np.uint8)
+    for name in (*NOISES, *ID_NOISES):
+        first, second = (decode.generate_noise(name, (4, 4, 1), known) for _ in range(2))
         np.testing.assert_array_equal(first, second)
+
+
+def test_the_noises_of_vmdls_are_those_of_its_normalised_images():
+    # mean .5 and standard deviation .5: the normalised value v is .5 + .5 v here
+    bright = decode.generate_noise("bright_uniform", (8, 8, 1)) / 255
+    normalised = (bright - 0.5) / 0.5
+    assert 0 <= normalised.min() < normalised.max() <= 1
+    assert normalised.mean() == pytest.approx(0.5, abs=0.005)
+    known = np.random.default_rng(0).integers(0, 256, (500, 8, 8, 1), np.uint8)
+    added = (decode.generate_noise("noisy_id", (8, 8, 1), known) - known / 255) / 0.5
+    assert -1e-6 <= added.min() < added.max() <= 1 + 1e-6
+    assert added.mean() == pytest.approx(0.5, abs=0.005)
+    assert added.std() == pytest.approx(12**-0.5, abs=0.005)
 
 
 def test_the_registry_agrees_with_torchvision():
@@ -243,7 +257,7 @@ def test_registry_entries_are_complete(name):
     assert entry.title
     assert entry.licence
     assert entry.citation
-    assert name in NOISES or entry.decoder in decode.DECODERS
+    assert name in (*NOISES, *ID_NOISES) or entry.decoder in decode.DECODERS
     for files, _ in entry.splits.values():
         assert set(files) <= set(REGISTRY[entry.files_of or name].files)
     for file in entry.files.values():

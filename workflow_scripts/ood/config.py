@@ -16,7 +16,7 @@ from pathlib import Path
 import yaml
 
 from ood.errors import InputError
-from ood.registry import NOISES, REGISTRY
+from ood.registry import ID_NOISES, NOISES, REGISTRY
 
 SCALES = ("smoke", "quick", "paper")
 GRID = {
@@ -535,7 +535,7 @@ def _listed(names: str | list[str]) -> list[str]:
 
 def overlap(one: OODSet, other: OODSet) -> bool:
     """Whether two sets may share images."""
-    if one.dataset != other.dataset or one.dataset in NOISES:
+    if one.dataset != other.dataset or one.dataset in (*NOISES, *ID_NOISES):
         return one.dataset == other.dataset
     if one.classes is None or other.classes is None:
         return True

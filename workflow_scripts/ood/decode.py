@@ -17,7 +17,6 @@ from ood.files import checksum
 from ood.images import ImageSet, convert
 
 PARTS = ("images-idx3", "labels-idx1")
-NOISES = ("gaussian", "uniform", "sphere")
 
 Shape = tuple[int, int, int]
 Decoded = tuple[list[np.ndarray], np.ndarray]
@@ -191,21 +190,32 @@ def patches(folder: Path, files: tuple[str, ...], argument: str | None, shape: S
     return images, np.array(labels)
 
 
-def generate_noise(name: str, shape: tuple[int, int, int], radius: float | None = None):
-    """10,000 images of pixel noise, or 2,000 points on a sphere; the same on every machine.
+NOISE_SEEDS = {"gaussian": 0, "uniform": 1, "sphere": 2, "bright_uniform": 3, "noisy_id": 4}
 
-    :param radius: of the sphere around the origin, in units of [0, 1] pixels
-    :return: ``[N, H, W, C]``, uint8, or float32 for ``sphere`` (values leave [0, 1])
+
+def generate_noise(
+    name: str, shape: tuple[int, int, int], known: np.ndarray | None = None
+) -> np.ndarray:
+    """10,000 images of pixel noise, 2,000 points on a sphere, or noise on every ID image; the same
+    on every machine.
+
+    :param known: uint8 ID images ``[N, H, W, C]``, for the noises around them
+    :return: ``[N, H, W, C]``, uint8, or float32 where values leave [0, 1]
     """
-    generator = np.random.default_rng(NOISES.index(name))
+    generator = np.random.default_rng(NOISE_SEEDS[name])
     if name == "sphere":
         points = generator.normal(size=(2_000, *shape))
         norms = np.sqrt(np.square(points).sum((1, 2, 3), keepdims=True))
-        return (radius * points / norms).astype(np.float32)
+        return (sphere_radius(known) * points / norms).astype(np.float32)
+    if name == "noisy_id":
+        # as VMDLS adds it: uniform on [0, 1] after normalisation with mean .5, sd .5
+        return (known / 255 + generator.uniform(0, 0.5, known.shape)).astype(np.float32)
     if name == "gaussian":
         values = generator.normal(0.5, 1.0, size=(10_000, *shape)).clip(0, 1)
     else:
         values = generator.uniform(size=(10_000, *shape))
+        if name == "bright_uniform":
+            values = (1 + values) / 2
     return np.round(values * 255).astype(np.uint8)
 
 

@@ -79,6 +79,7 @@ CIFAR100 = tuple(
 )
 TINY_IMAGENET = "Le, Yang: Tiny ImageNet visual recognition challenge, 2015"
 ODIN = "Liang, Li, Srikant: ODIN, ICLR 2018"
+VMDLS = "Dinari, Freifeld: Variational- and metric-based deep latent space, UAI 2022"
 LSUN = "Yu et al.: LSUN, arXiv 1506.03365; " + ODIN
 RESIZE_NOTE = "resized without antialiasing: the artefacts make it easy"
 
@@ -171,7 +172,9 @@ def _tiny_imagenet(
     }
 
 
-NOISES = ("gaussian", "uniform", "sphere")
+# noise by itself, and noise around a benchmark's ID training or test images
+NOISES = ("gaussian", "uniform", "bright_uniform")
+ID_NOISES = {"sphere": "train", "noisy_id": "test"}
 
 REGISTRY: dict[str, Dataset] = {
     "digits": Dataset(
@@ -472,6 +475,20 @@ REGISTRY: dict[str, Dataset] = {
         shape=None,
         licence="generated",
         citation=ODIN,
+        splits={"test": ((), None)},
+    ),
+    "bright_uniform": Dataset(
+        title="Uniform noise on [.5, 1] per value",
+        shape=None,
+        licence="generated",
+        citation=VMDLS,
+        splits={"test": ((), None)},
+    ),
+    "noisy_id": Dataset(
+        title="The ID test images with uniform noise on [0, .5] added per value, not clipped",
+        shape=None,
+        licence="generated",
+        citation=VMDLS,
         splits={"test": ((), None)},
     ),
     "sphere": Dataset(
