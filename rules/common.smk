@@ -337,11 +337,17 @@ def training_curves(benchmark):
     ]
 
 
+# methods that name a class, by benchmark
+PREDICTED = {
+    benchmark: [name for name, settings in one.methods.items() if LOADER.fits(settings, "predicts")]
+    for benchmark, one in BENCHMARKS.items()
+}
 PLOTS = [
     path
     for benchmark in BENCHMARKS
     for path in (
         *plots(benchmark, "roc", BENCHMARKS[benchmark].ood),
+        *plots(benchmark, "f1", BENCHMARKS[benchmark].ood if PREDICTED[benchmark] else []),
         *plots(benchmark, "histograms", BENCHMARKS[benchmark].methods),
         *plots(benchmark, "trajectory", with_trajectory(benchmark) and BENCHMARKS[benchmark].ood),
         f"results/plots/{benchmark}/heatmap.png",

@@ -124,6 +124,31 @@ rule plot_roc:
         "../workflow_scripts/plot_roc.py"
 
 
+rule plot_f1:
+    input:
+        lambda w: plot_inputs(w.benchmark, SEEDS, PREDICTED[w.benchmark], [w.ood]),
+    output:
+        plot=report(
+            "results/plots/{benchmark}/f1/{ood}.png",
+            caption="captions/f1.rst",
+            category="{benchmark}",
+            subcategory="F1 over thresholds",
+        ),
+        table="results/plots/{benchmark}/f1/{ood}.csv",
+    log:
+        "results/logs/plot_f1/{benchmark}/{ood}.log",
+    conda:
+        "../envs/environment.yaml"
+    params:
+        seeds=SEEDS,
+        methods=lambda w: PREDICTED[w.benchmark],
+        classes=id_classes,
+        parts=lambda w: image_parts(w.benchmark, [w.ood]),
+        code=code("plot_f1.py"),
+    script:
+        "../workflow_scripts/plot_f1.py"
+
+
 rule plot_trajectory:
     input:
         lambda w: plot_inputs(w.benchmark, SEEDS, with_trajectory(w.benchmark), [w.ood], ".oracle"),

@@ -46,6 +46,12 @@ with job(snakemake):
         ) from error
     predicted = known[f"prediction{suffix}"]
     classifies = bool((predicted >= 0).any())
+    if classifies:
+        decisions = metrics.Decisions.joined(
+            (known[f"score{suffix}"], predicted, known["label"]),
+            (unknown[f"score{suffix}"], unknown[f"prediction{suffix}"]),
+        )
+        result |= metrics.open_set(decisions, pair["id_classes"])
     config = load_json(snakemake.input.config)
     for key, what in (("id_stand_in_for", "ID set"), ("ood_stand_in_for", "OOD set")):
         if pair[key]:

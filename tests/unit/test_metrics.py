@@ -1,10 +1,11 @@
 """Metric definitions against hand-computed examples, scikit-learn and pytorch-ood."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from ood import metrics
 from ood.errors import InputError
@@ -161,3 +162,82 @@ def test_roc_curve_has_the_aurocs_area():
     ind, ood = random_scores(6, decimals=1)
     false, true = metrics.roc_curve(ind, ood)
     assert np.trapezoid(true, false) == pytest.approx(metrics.evaluate(ind, ood)["auroc"])
+
+
+def decisions(known, unknown):
+    """From (score, prediction, label) of ID and (score, prediction) of OOD images."""
+    scores, predictions, labels = map(np.array, zip(*known, strict=True))
+    others = map(np.array, zip(*unknown, strict=True))
+    return metrics.Decisions.joined((scores.astype(float), predictions, labels), tuple(others))
+
+
+# the third ID image is called 1 and is a 0
+KNOWN = [(1.0, 0, 0), (2.0, 1, 1), (3.0, 1, 0), (5.0, 1, 1)]
+UNKNOWN = [(2.5, 0), (4.0, 1), (6.0, 0)]
+
+
+def test_the_f1_curve_by_hand():
+    curve = metrics.f1_curve(decisions(KNOWN, UNKNOWN), [0, 1])
+    assert curve["threshold"].tolist() == [1, 2, 2.5, 3, 4, 5, 6]
+    # up to 2.5 accepted: 0 right, 1 right, an OOD image called 0; rejected: 2 ID and 2 OOD images
+    f1 = [2 * 1 / (2 + 2), 2 * 1 / (1 + 2), 2 * 2 / (4 + 3)]
+    assert curve["f1"][2] == pytest.approx(np.mean(f1))
+    assert curve["id_accepted"][2] == curve["known_accuracy"][2] == 0.5
+    assert curve["unknown_accuracy"][2] == pytest.approx(2 / 3)
+    assert curve["rejected_errors"][2] == 1
+    # everything accepted: one error, and no rejection
+    assert curve["known_accuracy"][-1] == 0.75
+    assert curve["rejected_errors"][-1] == 0
+    assert curve["ood_accepted"][-1] == 1
+
+
+@pytest.mark.parametrize("decimals", [1, 6])
+def test_the_f1_curve_agrees_with_scikit_learn(decimals):
+    generator = np.random.default_rng(0)
+    labels = np.append(generator.integers(0, 4, 60), np.full(40, -1))
+    predictions = np.where(generator.random(100) < 0.7, labels, generator.integers(-1, 4, 100))
+    predictions[labels < 0] = generator.integers(-1, 4, 40)
+    scores = np.round(generator.normal(labels < 0, 1), decimals)
+    curve = metrics.f1_curve(metrics.Decisions(scores, predictions, labels), [0, 1, 2, 3])
+    for index in range(0, len(curve["threshold"]), 3):
+        decided = np.where(scores <= curve["threshold"][index], predictions, -1)
+        expected = f1_score(labels, decided, labels=[0, 1, 2, 3, -1], average="macro")
+        assert curve["f1"][index] == pytest.approx(expected)
+
+
+def test_an_unpredicted_class_counts_as_nothing():
+    one = decisions([(1, 0, 0), (1, 0, 2)], [(3, 0)])
+    found = metrics.f1_curve(one, [0, 1, 2])["f1"]
+    # classes 1 and 2 give 0 each; class 0: 2 / (2 + 1); unknown: 1
+    assert found[0] == pytest.approx((2 / 3 + 0 + 0 + 1) / 4)
+
+
+def test_open_set_metrics_by_hand():
+    found = metrics.open_set(decisions(KNOWN, UNKNOWN), [0, 1])
+    # 95 % of four images are all of them
+    curve = metrics.f1_curve(decisions(KNOWN, UNKNOWN), [0, 1])
+    assert found["f1_original"] == pytest.approx(curve["f1"][5])
+    assert found["f1_best"] == curve["f1"].max()
+    # right and accepted rises 1/4, 2/4, .., 3/4 over the OOD images at 2.5, 4 and 6
+    points = [(0, 0.5), (1 / 3, 0.5), (2 / 3, 0.5), (2 / 3, 0.75), (1, 0.75)]
+    area = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in itertools.pairwise(points))
+    assert found["cauroc"] == pytest.approx(area)
+
+
+def test_a_perfect_method_has_perfect_open_set_metrics():
+    known = [(float(i % 7), i % 3, i % 3) for i in range(300)]
+    unknown = [(100.0 + i, 0) for i in range(100)]
+    found = metrics.open_set(decisions(known, unknown), [0, 1, 2])
+    assert found["cauroc"] == pytest.approx(1)
+    assert found["f1_best"] == 1
+    assert found["f1"] == pytest.approx(found["f1_original"], abs=0.05)
+
+
+def test_the_threshold_of_f1_comes_from_other_images():
+    """With ID scores that no other image shares, each half has a threshold of its own."""
+    generator = np.random.default_rng(1)
+    known = [(score, 0, 0) for score in generator.normal(size=4000)]
+    unknown = [(score, 0) for score in generator.normal(3, 1, size=1000)]
+    found = metrics.open_set(decisions(known, unknown), [0])
+    assert found["f1"] != found["f1_original"]
+    assert found["f1"] == pytest.approx(found["f1_original"], abs=0.01)

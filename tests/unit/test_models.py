@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ood.classifier import build
+from ood.classifier import FEATURES, build, depths
 from ood.models.convnet import Classifier, ConvFeatures, Normalized, TwoConvFeatures
 from ood.models.densenet import DenseNetFeatures
 from ood.models.resnet import ResNet18Features
@@ -86,6 +86,43 @@ def test_the_nets_of_the_leave_out_ensemble_have_the_published_sizes(
         features(torch.rand(1, 3, 32, 32))
     # a multiplication with an addition counts as two
     assert counter.get_total_flops() / 2 == pytest.approx(operations, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "shape", "size", "operations", "lengths"),
+    [
+        ("vgg", RGB, 8.57e6, 0.46e9, [128, 256, 256, 1024]),
+        ("resnet18", RGB, 11.17e6, 0.556e9, [64, 128, 256, 512]),
+        ("resnet50", RGB, 23.5e6, 1.3e9, [256, 512, 1024, 2048]),
+        ("densenet", RGB, 0.77e6, 0.288e9, [108, 150, 342, 342]),
+        ("wide_resnet", RGB, 36.5e6, 5.24e9, [160, 320, 640, 640]),
+        ("mnist_conv", (28, 28, 1), 0.81e6, 0.11e9, [100, 100, 100, 500]),
+    ],
+)
+def test_backbones_have_four_depths_of_the_published_sizes(
+    architecture, shape, size, operations, lengths
+):
+    features = FEATURES[architecture][0](shape).eval()
+    assert parameters(features) == pytest.approx(size, rel=0.006)
+    images = torch.rand(1, shape[2], *shape[:2])
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        whole = features(images)
+    assert counter.get_total_flops() / 2 == pytest.approx(operations, rel=0.02)
+    with torch.no_grad():
+        found = depths(features, images)
+        first = depths(features, images, 1)
+    assert [part.shape[1] for part in found] == lengths
+    assert torch.equal(found[-1], whole)
+    assert len(first) == 1
+    assert torch.equal(first[0], found[0])
+
+
+def test_a_tap_is_read_before_the_next_layer_changes_it_in_place():
+    torch.manual_seed(0)
+    features = FEATURES["vgg"][0]((8, 8, 1), 0.1).eval()
+    features.norm2.bias.data.fill_(-1.0)
+    found = depths(features, torch.rand(4, 1, 8, 8))
+    assert (found[0] < 0).all()
 
 
 def test_a_wide_resnet_starts_as_he_and_others_say():

@@ -227,7 +227,7 @@ class Loader:
             name: settings
             for name, settings in benchmark.methods.items()
             if (chosen == "all" or name in chosen or name in varied)
-            and (benchmark.validation or not self._needs_validation(settings))
+            and (benchmark.validation or not self.fits(settings, "needs_validation"))
         }
         if not methods:
             raise InputError(
@@ -475,11 +475,12 @@ class Loader:
         """The settings that name a model or several."""
         return {key: settings[key] for key in self._model_keys(section, settings)}
 
-    def _needs_validation(self, settings: dict) -> bool:
-        """Whether a method chooses something on the validation OOD set."""
+    def fits(self, settings: dict, what: str) -> bool:
+        """Whether the settings of a method fit what its schema says under ``needs_validation`` (it
+        chooses something on the validation OOD set) or ``predicts`` (it names a class)."""
         from jsonschema import Draft202012Validator
 
-        schema = self.schemas["methods"][settings["pipeline"]].get("needs_validation", False)
+        schema = self.schemas["methods"][settings["pipeline"]].get(what, False)
         return Draft202012Validator(schema).is_valid(settings)
 
     def provides(self, section: str, settings: dict, what: str) -> bool:

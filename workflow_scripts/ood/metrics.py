@@ -4,6 +4,7 @@ A score is float64, larger = more out-of-distribution (OOD). One sort of the joi
 every curve; counts are exact integers.
 """
 
+from dataclasses import dataclass
 from fractions import Fraction
 from statistics import NormalDist
 
@@ -217,3 +218,112 @@ def roc_curve(scores_id: np.ndarray, scores_ood: np.ndarray) -> tuple[np.ndarray
         )
     )
     return tuple(rates)
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What a method that classifies says of a set of images.
+
+    :param scores: float64 ``[N]``, larger = more OOD
+    :param predictions: int64 class ``[N]``; -1 where the method itself rejects
+    :param labels: int64 class ``[N]``; -1 for OOD images
+    """
+
+    scores: np.ndarray
+    predictions: np.ndarray
+    labels: np.ndarray
+
+    @classmethod
+    def joined(
+        cls, known: tuple[np.ndarray, np.ndarray, np.ndarray], unknown: tuple[np.ndarray, ...]
+    ) -> "Decisions":
+        """Of ID images (scores, predictions, labels) and OOD images (scores, predictions)."""
+        scores, predictions = (
+            np.concatenate(pair) for pair in zip(known[:2], unknown[:2], strict=True)
+        )
+        return cls(scores, predictions, np.append(known[2], np.full(len(unknown[0]), -1)))
+
+
+def _macro_f1(right: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Mean over classes (last axis) of 2 TP / (predicted + true), 0 where both are 0."""
+    total = predicted + true
+    return np.divide(2 * right, total, out=np.zeros(total.shape), where=total > 0).mean(-1)
+
+
+def f1_curve(decisions: Decisions, classes: list[int]) -> dict[str, np.ndarray]:
+    """What accepting all images up to a score gives, for every distinct score, ascending.
+
+    :param classes: the ID classes; "unknown" is one more, for OOD images and for rejected ones
+    :return: ``threshold``; ``f1``, the macro F1 over K + 1 classes; ``id_accepted`` and
+        ``ood_accepted``, shares; ``known_accuracy`` (accepted and right) and ``unknown_accuracy``
+        (rejected); ``rejected_errors``, the share of rejections among the errors on ID images
+    """
+    order = np.argsort(decisions.scores, kind="stable")
+    scores, predictions, labels = (
+        values[order] for values in (decisions.scores, decisions.predictions, decisions.labels)
+    )
+    # the last image of each distinct score
+    ends = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)
+    known = labels >= 0
+    columns = np.asarray(classes)
+    chosen = predictions[:, None] == columns
+    predicted = np.cumsum(chosen, axis=0)[ends]
+    right = np.cumsum(chosen & (labels[:, None] == columns), axis=0)[ends]
+    true = (labels[:, None] == columns).sum(0)
+    n_id, n_ood = int(known.sum()), int((~known).sum())
+    rejected = len(labels) - predicted.sum(1)
+    taken_ood = np.cumsum(chosen.any(1) & ~known)[ends]
+    taken_id = np.cumsum(chosen.any(1) & known)[ends]
+    hits = right.sum(1)
+    f1 = _macro_f1(
+        np.column_stack([right, n_ood - taken_ood]),
+        np.column_stack([predicted, rejected]),
+        np.append(true, n_ood),
+    )
+    errors = n_id - hits
+    return {
+        "threshold": scores[ends],
+        "f1": f1,
+        "id_accepted": taken_id / n_id,
+        "ood_accepted": taken_ood / n_ood,
+        "known_accuracy": hits / n_id,
+        "unknown_accuracy": 1 - taken_ood / n_ood,
+        "rejected_errors": np.divide(
+            n_id - taken_id, errors, out=np.zeros(len(ends)), where=errors > 0
+        ),
+    }
+
+
+def threshold_at(scores_id: np.ndarray, share: float) -> float:
+    """The score up to which ``share`` of the ID images, at least, is accepted."""
+    return float(np.sort(scores_id)[at_least(share, len(scores_id)) - 1])
+
+
+def open_set(decisions: Decisions, classes: list[int]) -> dict[str, float]:
+    """Metrics of classifying and rejecting at once.
+
+    :return: the macro F1 over K + 1 classes at the threshold that accepts 95 % of ID images, where
+        that is found on the ID images of the other random half (``f1``) or on all that are judged
+        (``f1_original``, as published), and at the best threshold (``f1_best``, an oracle);
+        ``cauroc``, the area under the share of ID images accepted and right over the share of OOD
+        images accepted
+    """
+    curve = f1_curve(decisions, classes)
+    known = decisions.labels >= 0
+    whole = threshold_at(decisions.scores[known], 0.95)
+    half = np.random.default_rng(0).random(len(known)) < 0.5
+    thresholds = np.full(len(known), whole)
+    for part in (half, ~half):
+        others = decisions.scores[known & ~part]
+        if len(others):
+            thresholds[part] = threshold_at(others, 0.95)
+    # shifted by its own threshold, every image is accepted up to 0
+    shifted = np.where(decisions.scores <= thresholds, 0.0, 1.0)
+    halves = Decisions(shifted, decisions.predictions, decisions.labels)
+    false, true = (np.append(0.0, curve[name]) for name in ("ood_accepted", "known_accuracy"))
+    return {
+        "f1": float(f1_curve(halves, classes)["f1"][0]) if (shifted == 0).any() else 0.0,
+        "f1_original": float(curve["f1"][np.searchsorted(curve["threshold"], whole)]),
+        "f1_best": float(curve["f1"].max()),
+        "cauroc": float(np.trapezoid(true, false)),
+    }

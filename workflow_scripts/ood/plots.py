@@ -230,6 +230,43 @@ def roc(
     _save(figure, path)
 
 
+def f1(path: str | Path, title: str, table: pd.DataFrame) -> None:
+    """Macro F1 over the share of ID images accepted, a line per method and seed; the legend has the
+    best mean at 95 % on top.
+
+    :param table: rows of ``metrics.f1_curve`` with ``method`` and ``seed``
+    """
+    figure, axis = plt.subplots(figsize=(8.4, 5), layout="constrained")
+    heights = {}
+    for number, (name, rows) in enumerate(table.groupby("method", sort=False)):
+        found = []
+        for index, (_, line) in enumerate(rows.groupby("seed")):
+            found.append(np.interp(0.95, line["id_accepted"], line["f1"]))
+            axis.plot(
+                line["id_accepted"],
+                line["f1"],
+                color=_shade(number),
+                linestyle=DASHES[number // len(COLOURS) % len(DASHES)],
+                label=None if index else name,
+            )
+        heights[name] = np.mean(found)
+    axis.axvline(0.95, color="0.8", lw=1)
+    axis.set(xlabel="share of ID images accepted", ylabel="macro F1 with unknown", title=title)
+    handles, names = axis.get_legend_handles_labels()
+    lines = dict(zip(names, handles, strict=True))
+    ordered = sorted(names, key=heights.get, reverse=True)
+    axis.legend(
+        [lines[name] for name in ordered],
+        [f"{name}  {heights[name]:.3f}" for name in ordered],
+        title="F1 at 95 %",
+        loc="center left",
+        bbox_to_anchor=(1.02, 0.5),
+        frameon=False,
+    )
+    axis.grid(alpha=0.3)
+    _save(figure, path)
+
+
 def trajectory(
     path: str | Path, title: str, runs: dict[str, list[tuple[list[int], list[float]]]]
 ) -> None:

@@ -24,6 +24,10 @@ MEASURES = [
     "aupr_out_trapezoid",
     "detection_error",
     "detection_error_tpr95",
+    "f1",
+    "f1_original",
+    "f1_best",
+    "cauroc",
 ]
 INTERVALS = [f"{measure}_{end}" for measure in ("auroc", *BOOTSTRAPPED) for end in ("low", "high")]
 COUNTS = ["n_id", "n_ood", "infinite", "parameters", "snapshot"]
@@ -81,7 +85,7 @@ def summary_table(metrics: pd.DataFrame) -> pd.DataFrame:
 def leaderboard_table(metrics: pd.DataFrame) -> pd.DataFrame:
     """Methods by group of OOD sets: averaged over the group's sets, then over seeds; best first."""
     keys = ["benchmark", "scale", "group", "protocol", "method", "tuned_on"]
-    measures = ["id_accuracy", "auroc", "fpr95", "aupr_in", "aupr_out"]
+    measures = ["id_accuracy", "auroc", "fpr95", "aupr_in", "aupr_out", "f1", "cauroc"]
     per_seed = metrics.groupby([*keys, "seed"], dropna=False)[measures].mean()
     over_seeds = per_seed.groupby(keys, dropna=False)
     table = pd.DataFrame(
