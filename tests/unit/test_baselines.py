@@ -92,10 +92,9 @@ def test_against_pytorch_ood_on_the_id_logits(score, oracle, classifier, image_s
 
 
 def test_confident_softmax_values_keep_their_order():
-    logits = torch.tensor([[40.0, 0.0], [41.0, 0.0]], dtype=torch.float64)
-    assert theirs.MaxSoftmax.score(logits.float()).diff() == 0
-    scores = theirs.MaxSoftmax.score(torch.tensor([[30.0, 0.0], [31.0, 0.0]]).double())
-    assert scores.diff() < 0
+    logits = torch.tensor([[30.0, 0.0], [31.0, 0.0]])
+    assert theirs.MaxSoftmax.score(logits).diff() == 0
+    assert baselines.msp(logits).diff() < 0
 
 
 def test_mahalanobis_against_scipy():

@@ -7,7 +7,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("snakemake", "torch", "torchvision", "numpy", "pandas", "scikit-learn", "pytorch-ood")
+PACKAGES = ("snakemake", "torch", "torchvision", "numpy", "pandas", "scikit-learn")
 
 
 def digest(*parts: object) -> str:

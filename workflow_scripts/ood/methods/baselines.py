@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ood import classifier as classifiers
@@ -141,6 +142,34 @@ def complexity(images: Tensor) -> Tensor:
     return torch.tensor(sizes, dtype=torch.float64)
 
 
+def msp(logits: Tensor, temperature: float = 1.0) -> Tensor:
+    """The largest softmax value, negated, ``[N, K]`` -> float64 ``[N]``.
+
+    In float64 confident values that differ by less than 6e-8 keep their order.
+    """
+    return -F.softmax(logits.double() / temperature, dim=1).max(1).values
+
+
+def max_logit(logits: Tensor) -> Tensor:
+    """The largest logit, negated, ``[N, K]`` -> float64 ``[N]``."""
+    return -logits.double().max(1).values
+
+
+def energy(logits: Tensor) -> Tensor:
+    """-logsumexp of the logits, ``[N, K]`` -> float64 ``[N]``."""
+    return -torch.logsumexp(logits.double(), dim=1)
+
+
+def odin_step(model: nn.Module, images: Tensor, temperature: float, epsilon: float) -> Tensor:
+    """Images a step of ``epsilon`` (in units of [0, 1] pixels) nearer to their predicted class."""
+    with torch.enable_grad():
+        images = images.detach().requires_grad_()
+        logits = model(images) / temperature
+        loss = F.cross_entropy(logits, logits.argmax(1), reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, images)
+    return images.detach() - epsilon * gradient.sign()
+
+
 class IDLogits(nn.Module):
     """A classifier without its reject logit."""
 
@@ -164,13 +193,13 @@ class Baseline:
         self.settings = settings
         self.model = model
         self.statistics = statistics
+        if settings["score"] == "odin":
+            self._odin = {name: settings[name] for name in ("temperature", "epsilon")}
         if settings["score"] == "knn":
-            from pytorch_ood.detector import KNN
+            from sklearn.neighbors import NearestNeighbors
 
-            hidden = statistics["hidden"]
-            self.neighbours = KNN(None, k=settings["k"]).fit_features(
-                hidden, torch.zeros(len(hidden), dtype=torch.int64)
-            )
+            self.neighbours = NearestNeighbors(n_neighbors=settings["k"])
+            self.neighbours.fit(F.normalize(statistics["hidden"], dim=1).numpy())
 
     def score(self, images: Tensor) -> Tensor:
         score = self.settings["score"]
@@ -181,20 +210,14 @@ class Baseline:
         if score == "mahalanobis":
             return mahalanobis(_hidden(self.model.classifier, images), **self.statistics)
         if score == "knn":
-            return self.neighbours.predict_features(_hidden(self.model.classifier, images))
-        from pytorch_ood.detector import EnergyBased, MaxLogit, MaxSoftmax
-        from pytorch_ood.detector.odin import odin_preprocessing
-
+            hidden = F.normalize(_hidden(self.model.classifier, images), dim=1)
+            distances, _ = self.neighbours.kneighbors(hidden.cpu().numpy())
+            return torch.from_numpy(distances[:, -1])
         if score == "odin":
-            temperature = self.settings["temperature"]
-            images = odin_preprocessing(
-                self.model, images, eps=self.settings["epsilon"], temperature=temperature
-            )
-            return MaxSoftmax.score(self.model(images).double(), temperature)
-        # in float64: confident softmax values that differ by less than 6e-8 keep their order
-        logits = self.model(images).double()
-        by_name = {"msp": MaxSoftmax, "max_logit": MaxLogit, "energy": EnergyBased}
-        return by_name[score].score(logits)
+            images = odin_step(self.model, images, **self._odin)
+            return msp(self.model(images), self._odin["temperature"])
+        logits = self.model(images)
+        return {"msp": msp, "max_logit": max_logit, "energy": energy}[score](logits)
 
     def predict(self, images: Tensor) -> Tensor | None:
         return None if self.model is None else self.model(images).argmax(1)

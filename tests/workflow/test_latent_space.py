@@ -1,0 +1,95 @@
+"""A method without pseudo-OOD and without tuning: Gaussians in a latent space, and what every
+method that classifies gets."""
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from ood.files import load_json
+
+
+@pytest.fixture(scope="module")
+def latent(make_project, tmp_path_factory):
+    project = make_project(tmp_path_factory.mktemp("latent") / "project")
+    project.edit(
+        "benchmarks/tiny.yaml",
+        lambda b: b["ood"].update(far=["uniform", {"name": "noisy", "dataset": "noisy_id"}]),
+    )
+
+    def tuned(recipe):
+        encoder = recipe["models"]["vmdls_encoder"]
+        recipe["models"]["tuned_encoder"] = encoder | {
+            "backbone": "backbone_classifier",
+            "frozen_epochs": 1,
+            "frozen_learning_rate": 0.01,
+        }
+        recipe["methods"]["tuned"] = recipe["methods"]["vmdls_unweighted"] | {
+            "encoder": "tuned_encoder"
+        }
+
+    project.edit("benchmarks/recipes/digits.yaml", tuned)
+    project.configure(
+        methods=["vmdls", "vmdls_unweighted", "tuned", "msp_backbone", "brightness"],
+        reference="msp_backbone",
+    )
+    project.run()
+    return project
+
+
+def test_an_encoder_is_trained_once_for_both_weightings(latent):
+    models = {path.name for path in latent.path("results/tiny/seed0/models").iterdir()}
+    assert models == {"vmdls_encoder", "tuned_encoder", "vmdls_autoencoder", "backbone_classifier"}
+    assert not list(latent.path("results").rglob("checkpoint*.pt"))
+    config = load_json(latent.path("results/tiny/seed0/detectors/vmdls/detector.json"))
+    assert config["added_to_variances"] > 0
+    assert config["record"]["tuned_on"] == "nothing"
+
+
+def test_methods_that_classify_have_open_set_metrics(latent):
+    table = pd.read_csv(latent.path("results/tables/metrics.csv")).set_index("method")
+    columns = ["f1", "f1_original", "f1_best", "cauroc"]
+    assert table.loc["brightness", columns].isna().all().all()
+    rest = table.drop("brightness")
+    assert ((rest[columns] >= 0) & (rest[columns] <= 1)).all().all()
+    assert (rest["f1_best"] >= rest["f1_original"]).all()
+    assert (rest["cauroc"] <= rest["auroc"]).all()
+    summary = pd.read_csv(latent.path("results/tables/summary.csv"))
+    assert "f1_mean" in summary
+
+
+@pytest.mark.parametrize("ood", ["unseen_digits", "uniform", "noisy"])
+def test_f1_over_thresholds_is_a_table_and_a_picture(latent, ood):
+    table = pd.read_csv(latent.path(f"results/plots/tiny/f1/{ood}.csv"))
+    assert set(table["method"]) == {"vmdls", "vmdls_unweighted", "tuned", "msp_backbone"}
+    for _, rows in table.groupby("method"):
+        assert rows["threshold"].is_monotonic_increasing
+        assert rows["id_accepted"].iloc[-1] == 1
+    with Image.open(latent.path(f"results/plots/tiny/f1/{ood}.png")) as picture:
+        assert min(picture.size) > 300
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "results/plots/tiny/latents/seed0/vmdls.png",
+        "results/plots/tiny/latents/seed0/tuned.png",
+        "results/tiny/seed0/models/vmdls_autoencoder/reconstructions.png",
+        "results/tiny/seed0/models/vmdls_encoder/curves.png",
+    ],
+)
+def test_pictures(latent, name):
+    with Image.open(latent.path(name)) as picture:
+        assert min(picture.size) > 200
+        assert len(picture.convert("L").getcolors()) > 5
+
+
+def test_another_jitter_fits_again_and_trains_nothing(latent, tmp_path):
+    changed = latent.copy(tmp_path / "changed")
+    changed.edit(
+        "benchmarks/recipes/digits.yaml",
+        lambda r: r["methods"]["vmdls"].update(jitter=1.0e-5),
+    )
+    planned = changed.planned()
+    assert planned["fit_gaussians"] == 1
+    assert not {name for name in planned if name.startswith("train")}
+    assert planned["evaluate"] == 3
