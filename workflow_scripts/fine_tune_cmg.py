@@ -1,14 +1,12 @@
 """Rule fine_tune_cmg: CMG's second stage, from classifier and CVAE to a detector."""
 
-from dataclasses import asdict
-
 from ood import classifier as classifiers
 from ood import training
 from ood.methods import cmg
 from training_job import (
     id_images,
     machine,
-    save_config,
+    save_detector,
     save_history,
     training_run,
 )
@@ -24,16 +22,9 @@ with job(snakemake):
         images = id_images(snakemake)
         trained = cmg.fine_tune(settings, classifier, cvae, images, run, snapshots=keep)
     content = cmg.detector_content(settings, classifier_settings, classifier)
-    training.save_model(snakemake.output.detector, content)
     if keep:
         training.save_model(snakemake.output.snapshots, trained.snapshots)
-    save_config(
-        snakemake,
-        snakemake.output.config,
-        sum(value.numel() for value in classifier.parameters()),
-        chosen,
-        sha256=training.state_digest(content["state"]),
-        record=asdict(cmg.record(settings)),
-    )
+    size = sum(value.numel() for value in classifier.parameters())
+    save_detector(snakemake, content, [content["state"]], size, cmg.record(settings), chosen)
     save_history(snakemake.output.history, trained.history)
     run.checkpoint.unlink()

@@ -1,11 +1,8 @@
 """Rule fit_baseline: a detector from the shared classifier, or from nothing."""
 
-from dataclasses import asdict
-
 from ood import classifier as classifiers
-from ood import training
 from ood.methods import baselines
-from training_job import id_images, machine, save_config
+from training_job import id_images, machine, save_detector
 from workflow_job import job
 
 with job(snakemake):
@@ -18,12 +15,6 @@ with job(snakemake):
     with machine(snakemake) as chosen:
         statistics = baselines.fit(settings, classifier and classifier[0], image_set, chosen)
     content = baselines.detector_content(settings, classifier, statistics)
-    training.save_model(snakemake.output.detector, content)
-    save_config(
-        snakemake,
-        snakemake.output.config,
-        sum(value.numel() for value in classifier[0].parameters()) if classifier else 0,
-        chosen,
-        sha256=training.state_digest(content.get("state", {}) | statistics),
-        record=asdict(baselines.record(settings)),
-    )
+    size = sum(value.numel() for value in classifier[0].parameters()) if classifier else 0
+    states = [content.get("state", {}), statistics]
+    save_detector(snakemake, content, states, size, baselines.record(settings), chosen)

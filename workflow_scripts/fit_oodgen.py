@@ -1,11 +1,9 @@
 """Rule fit_oodgen: a detector, one of the two scores of a classifier with a reject class."""
 
-from dataclasses import asdict
-
 from ood import classifier as classifiers
 from ood import training
 from ood.methods import oodgen
-from training_job import machine, save_config
+from training_job import save_detector
 from workflow_job import job
 
 with job(snakemake):
@@ -13,16 +11,8 @@ with job(snakemake):
     classifier, classifier_settings = classifiers.load(snakemake.input.classifier)
     state = training.cpu_state(classifier)
     content = {"score": settings["score"], "classifier": classifier_settings, "state": state}
-    training.save_model(snakemake.output.detector, content)
     if "snapshots" in snakemake.input.keys():
         snapshots = training.load_model(snakemake.input.snapshots)
         training.save_model(snakemake.output.snapshots, snapshots)
-    with machine(snakemake) as chosen:
-        save_config(
-            snakemake,
-            snakemake.output.config,
-            sum(value.numel() for value in classifier.parameters()),
-            chosen,
-            sha256=training.state_digest(state),
-            record=asdict(oodgen.record(settings)),
-        )
+    size = sum(value.numel() for value in classifier.parameters())
+    save_detector(snakemake, content, [state], size, oodgen.record(settings))

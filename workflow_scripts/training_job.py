@@ -3,11 +3,13 @@
 import csv
 import os
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
 from ood import training
+from ood.detector import Record
 from ood.files import atomic, load_json, save_json
 from ood.images import ImageSet
 from ood.lineage import digest, lineage
@@ -55,18 +57,47 @@ def validation_images(snakemake) -> ImageSet:
     return images.select(snakemake.params.validation_classes)
 
 
-def save_config(snakemake, path: str, parameters: int, chosen: training.Machine, **more) -> None:
-    """The JSON beside a model or a detector: size, lineage and the SHA-256 of its weights."""
+def save_config(
+    snakemake, path: str, parameters: int, chosen: training.Machine | None, **more
+) -> None:
+    """The JSON beside a model or a detector: size, lineage and the SHA-256 of its weights.
+
+    :param chosen: None for a job that computes nothing
+    """
     found = {name: one["sha256"] for name, one in manifests(snakemake).items()}
     record = lineage(dict(snakemake.params.items()), found, int(snakemake.wildcards.seed))
-    record |= {
-        "device": str(chosen.device.type),
-        "device_name": torch.cuda.get_device_name(chosen.device)
-        if chosen.device.type == "cuda"
-        else os.uname().machine,
-        "threads": snakemake.threads,
-    }
+    if chosen is not None:
+        cuda = chosen.device.type == "cuda"
+        name = torch.cuda.get_device_name(chosen.device) if cuda else os.uname().machine
+        record |= {"device": chosen.device.type, "device_name": name, "threads": snakemake.threads}
     save_json(path, {"parameters": parameters, "lineage": record, **more})
+
+
+def save_detector(
+    snakemake,
+    content: dict,
+    states: list[dict[str, torch.Tensor]],
+    parameters: int,
+    record: Record,
+    chosen: training.Machine | None = None,
+    **more,
+) -> None:
+    """``detector.pt`` and the JSON beside it.
+
+    :param states: what the SHA-256 is taken of
+    :param chosen: None for a job that only puts files together
+    """
+    joined = {f"{i}.{name}": value for i, one in enumerate(states) for name, value in one.items()}
+    training.save_model(snakemake.output.detector, content)
+    save_config(
+        snakemake,
+        snakemake.output.config,
+        parameters,
+        chosen,
+        sha256=training.state_digest(joined),
+        record=asdict(record),
+        **more,
+    )
 
 
 def save_history(path: str, history: list[dict]) -> None:
