@@ -232,6 +232,13 @@ def test_fine_tuning_starts_from_a_classifier_and_first_leaves_it_alone(tmp_path
     assert all(value.requires_grad for value in encoder.parameters())
 
 
+def test_a_backbone_that_is_never_released_is_an_error(tmp_path, image_set):
+    path, _ = backbone(tmp_path)
+    tuned = SETTINGS | {"epochs": 2, "frozen_epochs": 2, "frozen_learning_rate": 0.01}
+    with pytest.raises(InputError, match="epochs: as many as frozen_epochs or fewer"):
+        vmdls.fit(tuned, image_set, Run(0, CPU, tmp_path / "checkpoint.pt", "x"), path)
+
+
 def test_weights_of_the_backbone_alone_do_too(tmp_path):
     _, network = backbone(tmp_path)
     save_model(tmp_path / "backbone.pt", cpu_state(network.features))

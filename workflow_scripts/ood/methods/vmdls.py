@@ -249,11 +249,13 @@ def fit(
         return terms | {"margin": torch.full_like(metric, margin)}
 
     def measure() -> dict[str, float]:
-        centres = network.current_means()
-        right = 0
+        def at(latents: Tensor) -> Tensor:
+            return F.normalize(latents, dim=1) if sphere else latents
+
+        centres, right = at(network.current_means()), 0
         for start in range(0, len(held_out), CHUNK):
             part = to_tensor(held_out.images[start : start + CHUNK]).to(run.machine.device)
-            nearest = torch.cdist(network(to_unit(part))[0].float(), centres).argmin(1)
+            nearest = torch.cdist(at(network(to_unit(part))[0].float()), centres).argmin(1)
             right += int((nearest.cpu().numpy() == held_out.labels[start : start + CHUNK]).sum())
         return {"nearest_mean_accuracy": right / len(held_out)}
 
@@ -273,6 +275,8 @@ def fit(
 
     if backbone is None:
         return network.eval(), phase(settings, run, 0)
+    if settings["epochs"] <= settings["frozen_epochs"]:
+        raise InputError("epochs: as many as frozen_epochs or fewer; then nothing is released")
     frozen = settings["frozen_epochs"]
     optimizer = settings["optimizer"] | {"learning_rate": settings["frozen_learning_rate"]}
     optimizer.pop("drops", None)
