@@ -9,35 +9,53 @@ import pandas as pd
 import pytest
 
 MIRROR = os.environ.get("OOD_MIRROR")
+CMG = ["msp", "cmg_softmax", "cmg_energy"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("benchmark", "stand_ins", "exclude", "n_id", "chance"),
+    ("benchmark", "methods", "stand_ins", "exclude", "n_id", "chance"),
     [
-        ("mnist_partition1", {}, [], 6_031, 1 / 6),
+        ("mnist_partition1", CMG, {}, [], 6_031, 1 / 6),
         (
             "mnist",
+            [*CMG, "leave_out", "vmdls", "vmdls_sphere"],
             {"notmnist": "notmnist_sample", "omniglot": "omniglot_small"},
             ["emnist"],
             10_000,
             1 / 10,
         ),
-        ("cifar10_partition5", {"cifar10": "cifar10_jpeg"}, [], 6_000, 1 / 6),
+        ("cifar10_partition5", CMG, {"cifar10": "cifar10_jpeg"}, [], 6_000, 1 / 6),
         (
             "cifar10",
-            {"cifar10": "cifar10_jpeg", "tiny_imagenet_resize": "tiny_imagenet_test"},
-            ["cifar100", "imagenet_fix", "svhn", "lsun_resize", "lsun_fix"],
+            [
+                *CMG,
+                "leave_out",
+                "leave_out_wide",
+                "vmdls",
+                "vmdls_vgg",
+                "vmdls_tuned",
+                "vmdls_wide",
+            ],
+            {
+                "cifar10": "cifar10_jpeg",
+                "tiny_imagenet_resize": "tiny_imagenet_test",
+                "tiny_imagenet_crop": "tiny_imagenet_test_cropped",
+                "isun": "tiny_imagenet_test_validation",
+            },
+            ["cifar100", "imagenet_fix", "svhn", "lsun_crop", "lsun_resize", "lsun_fix"],
             10_000,
             1 / 10,
         ),
     ],
 )
-def test_a_benchmark_from_download_to_tables(fresh, benchmark, stand_ins, exclude, n_id, chance):
+def test_a_benchmark_from_download_to_tables(
+    fresh, benchmark, methods, stand_ins, exclude, n_id, chance
+):
     assert MIRROR, "set OOD_MIRROR to a folder that holds <dataset>/<file>"
     fresh.configure(
         benchmarks=[benchmark],
-        methods=["msp", "cmg_softmax", "cmg_energy"],
+        methods=methods,
         mirrors=[os.path.abspath(MIRROR)],
         stand_ins=stand_ins,
         exclude=exclude,
@@ -45,7 +63,9 @@ def test_a_benchmark_from_download_to_tables(fresh, benchmark, stand_ins, exclud
     fresh.run()
     table = pd.read_csv(fresh.path("results/tables/metrics.csv"))
     assert set(table["n_id"]) == {n_id}
-    assert (table["id_accuracy"] > 2 * chance).all()
+    # one epoch of a tiny ensemble or latent space may have learned next to nothing
+    learned = table[table["method"].isin(CMG)]
+    assert (learned["id_accuracy"] > 2 * chance).all()
     assert table["auroc"].between(0, 1).all()
     for stand_in in set(stand_ins.values()) & set(table["ood_dataset"]):
         rows = table[table["ood_dataset"] == stand_in]
