@@ -10,6 +10,7 @@ container: None
 
 
 include: "rules/common.smk"
+include: "rules/targets.smk"
 include: "rules/data.smk"
 include: "rules/models.smk"
 include: "rules/baselines.smk"
