@@ -104,4 +104,5 @@ def test_another_latent_size_is_one_line(generated, tmp_path):
     planned = changed.planned()
     for rule in ("train_oodgen_cvae", "generate_oodgen", "train_oodgen_classifier", "fit_oodgen"):
         assert planned[rule] == 1
-    assert planned["evaluate"] == 3
+    # three OOD sets, under two protocols
+    assert planned["evaluate"] == 6

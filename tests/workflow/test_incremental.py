@@ -46,7 +46,13 @@ def test_a_new_ood_set_is_scored_with_the_detectors_that_exist(finished):
     finished.edit("benchmarks/tiny.yaml", lambda b: b["ood"]["far"].append("gaussian"))
     before = finished.contents("results/tiny/**/*")
     assert finished.planned() == PLOTS_OF_ALL + Counter(
-        generate_noise=1, score=3, evaluate=3, plot_roc=1, plot_histograms=3, plot_image_sets=1
+        generate_noise=1,
+        score=3,
+        evaluate=3,
+        plot_roc=1,
+        plot_f1=1,
+        plot_histograms=3,
+        plot_image_sets=1,
     )
     finished.run()
     after = finished.contents("results/tiny/**/*")
@@ -66,6 +72,7 @@ def test_a_new_seed_trains_its_own_models_only(finished):
         score=6,
         evaluate=6,
         plot_roc=2,
+        plot_f1=2,
         plot_curves=3,
     )
     finished.run()
@@ -81,7 +88,7 @@ def test_a_new_method_is_fitted_on_the_models_that_exist(finished):
     finished.configure(methods=["msp", "brightness", "cmg_energy", "max_logit"])
     before = finished.contents("results/tiny/**/*")
     assert finished.planned() == PLOTS_OF_ALL + Counter(
-        fit_baseline=1, score=2, evaluate=2, plot_roc=2, plot_histograms=1
+        fit_baseline=1, score=2, evaluate=2, plot_roc=2, plot_f1=2, plot_histograms=1
     )
     finished.run()
     after = finished.contents("results/tiny/**/*")
@@ -96,7 +103,13 @@ def test_a_changed_setting_reruns_its_method_alone(finished):
     finished.edit("benchmarks/recipes/digits.yaml", change)
     before = finished.contents("results/tiny/**/*")
     assert finished.planned() == PLOTS_OF_ALL + Counter(
-        fine_tune_cmg=1, score=2, evaluate=2, plot_roc=2, plot_histograms=1, plot_curves=1
+        fine_tune_cmg=1,
+        score=2,
+        evaluate=2,
+        plot_roc=2,
+        plot_f1=2,
+        plot_histograms=1,
+        plot_curves=1,
     )
     finished.run()
     after = finished.contents("results/tiny/**/*")
@@ -116,6 +129,7 @@ def test_an_edited_source_file_reruns_its_method_alone(finished):
         score=2,
         evaluate=2,
         plot_roc=2,
+        plot_f1=2,
         plot_histograms=1,
         plot_curves=2,
     )

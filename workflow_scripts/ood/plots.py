@@ -145,7 +145,7 @@ def planes(
                     )
             else:
                 marker = "xv^<>sP*D"[number % 9]
-                axis.scatter(*chosen.T, s=18, lw=0.6, marker=marker, color="0.25", label=name)
+                axis.scatter(*chosen.T, s=18, lw=0.6, marker=marker, color="0.5", label=name)
         if not set(names) <= set(classes):
             axis.legend(fontsize=9)
         axis.set(title=head, xticks=[], yticks=[])
