@@ -163,7 +163,7 @@ def metric_loss(latents: Tensor, labels: Tensor, margin: float, unit_sphere: boo
     positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     ordered = torch.where(positive, distances, -torch.inf).sort(dim=1).values
     known = ordered.nan_to_num(neginf=0.0)
-    # from_here[a, k]: the sum of the k-th largest-to-last distances to the anchor's class
+    # from_here[a, k]: the sum of the anchor's sorted distances from the k-th on
     from_here = F.pad(known.flip(1).cumsum(1).flip(1), (0, 1))
     threshold = distances - TRIPLET_MARGIN
     first = torch.searchsorted(ordered.detach(), threshold.detach().contiguous(), right=True)
