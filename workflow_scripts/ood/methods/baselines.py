@@ -193,8 +193,6 @@ class Baseline:
         self.settings = settings
         self.model = model
         self.statistics = statistics
-        if settings["score"] == "odin":
-            self._odin = {name: settings[name] for name in ("temperature", "epsilon")}
         if settings["score"] == "knn":
             from sklearn.neighbors import NearestNeighbors
 
@@ -214,8 +212,9 @@ class Baseline:
             distances, _ = self.neighbours.kneighbors(hidden.cpu().numpy())
             return torch.from_numpy(distances[:, -1])
         if score == "odin":
-            images = odin_step(self.model, images, **self._odin)
-            return msp(self.model(images), self._odin["temperature"])
+            temperature = self.settings["temperature"]
+            images = odin_step(self.model, images, temperature, self.settings["epsilon"])
+            return msp(self.model(images), temperature)
         logits = self.model(images)
         return {"msp": msp, "max_logit": max_logit, "energy": energy}[score](logits)
 

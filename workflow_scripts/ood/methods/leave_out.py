@@ -151,17 +151,18 @@ def fit_member(
         )
         return terms | {"accuracy": (logits.argmax(1) == labels).float().mean()}
 
-    def logits_of(images: ImageSet) -> Tensor:
-        parts = to_tensor(images.images).split(CHUNK)
-        return torch.cat([network(to_unit(part.to(run.machine.device))).float() for part in parts])
+    measured = [to_tensor(one.images).to(run.machine.device) for one in (known, unknown)]
+    known_labels = torch.from_numpy(known.labels).to(run.machine.device)
 
     def measure() -> dict[str, float]:
-        logits = logits_of(known)
-        scores = [-certainty(one).cpu().numpy() for one in (logits, logits_of(unknown))]
-        found = metrics.evaluate(*scores)
-        right = logits.argmax(1).cpu().numpy() == known.labels
+        logits = [
+            torch.cat([network(to_unit(part)).float() for part in images.split(CHUNK)])
+            for images in measured
+        ]
+        found = metrics.evaluate(*(-certainty(one).cpu().numpy() for one in logits))
+        right = logits[0].argmax(1) == known_labels
         return {
-            "validation_accuracy": float(right.mean()),
+            "validation_accuracy": int(right.sum()) / len(right),
             "ood_auroc": found["auroc"],
             "ood_detection_error": found["detection_error"],
         }

@@ -235,18 +235,22 @@ def fit(
             f"{len(images)} training images; lower images_per_class"
         )
     sphere = settings["latent_distance"] == "unit_sphere"
+    margin, kl_weight = FIRST_MARGIN, 0.0
 
     def loss(batch: Tensor, labels: Tensor) -> dict[str, Tensor]:
         mean, log_variance = (value.float() for value in network(batch))
         latents = mean + torch.randn_like(mean) * torch.exp(0.5 * log_variance)
         network.count(latents, labels)
-        epoch = int(network.epoch) - 1
-        margin = margin_at(settings, epoch)
         metric = metric_loss(latents, labels, margin, sphere)
         kl = kl_term(latents, mean, log_variance, network.class_means[labels])
-        weight = settings["kl_weight"] if epoch >= settings["generation_epoch"] else 0.0
-        terms = {"loss": metric + weight * kl, "metric": metric, "kl": kl}
+        terms = {"loss": metric + kl_weight * kl, "metric": metric, "kl": kl}
         return terms | {"margin": torch.full_like(metric, margin)}
+
+    def begin(epoch: int) -> None:
+        nonlocal margin, kl_weight
+        network.begin_epoch(epoch)
+        margin = margin_at(settings, epoch - 1)
+        kl_weight = settings["kl_weight"] if epoch > settings["generation_epoch"] else 0.0
 
     def measure() -> dict[str, float]:
         def at(latents: Tensor) -> Tensor:
@@ -269,7 +273,7 @@ def fit(
             run,
             augment=AUGMENTATIONS[settings["augmentation"]],
             order=lambda: balanced_order(labels, classes, settings["images_per_class"]),
-            before_epoch=lambda epoch: network.begin_epoch(before + epoch),
+            before_epoch=lambda epoch: begin(before + epoch),
             measure=measure,
         )
 
