@@ -12,20 +12,21 @@ container: None
 include: "rules/common.smk"
 include: "rules/targets.smk"
 include: "rules/data.smk"
-include: "rules/models.smk"
+include: "rules/fit.smk"
 include: "rules/baselines.smk"
 include: "rules/cmg.smk"
 include: "rules/oodgen.smk"
 include: "rules/likelihood_ratio.smk"
 include: "rules/leave_out.smk"
 include: "rules/vmdls.smk"
-include: "rules/evaluate.smk"
-include: "rules/report.smk"
+include: "rules/scores.smk"
+include: "rules/tables.smk"
+include: "rules/pictures.smk"
 
 
 rule all:
+    "Tables and pictures of the config's benchmarks."
     default_target: True
     input:
         TABLES,
-        "results/tables/comparisons.csv",
-        PLOTS,
+        all_pictures(),

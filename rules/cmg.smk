@@ -1,87 +1,24 @@
 """CMG: stage 1 (CVAE), pseudo-OOD images to look at, stage 2 (fine-tuning)."""
 
 
-rule train_cmg_cvae:
-    input:
-        unpack(training_images),
-    output:
-        model=f"{RUN}/models/{{model}}/model.pt",
-        config=f"{RUN}/models/{{model}}/config.json",
-        history=f"{RUN}/models/{{model}}/history.csv",
-    log:
-        "results/logs/train_cmg_cvae/{benchmark}/seed{seed}/{model}.log",
-    benchmark:
-        "results/costs/{benchmark}/seed{seed}/models/{model}.jsonl"
+use rule train as train_cmg_cvae with:
+    "Train CMG's conditional VAE (stage 1)."
     wildcard_constraints:
-        model=one_of(names_of("type", "cmg_cvae", "models")),
-    conda:
-        "../envs/environment.yaml"
-    threads: config["threads"]
-    resources:
-        **TRAINING,
-        gpu=GPU,
-    params:
-        settings=model_settings,
-        classes=id_classes,
-        precision=config["precision"],
-        code=code("train_cmg_cvae.py"),
-    script:
-        "../workflow_scripts/train_cmg_cvae.py"
+        model=models_of_type("cmg_cvae"),
 
 
-rule generate_cmg:
+use rule generate as generate_cmg with:
+    "Draw class-mixed images as fine-tuning sees them."
     input:
-        unpack(models_named_by),
-    output:
-        samples=f"{RUN}/pseudo_ood/{{method}}/samples.npz",
-        grid=report(
-            f"{RUN}/pseudo_ood/{{method}}/grid.png",
-            caption="captions/pseudo_ood.rst",
-            category="{benchmark}",
-            subcategory="pseudo-OOD",
-        ),
-    log:
-        "results/logs/generate_cmg/{benchmark}/seed{seed}/{method}.log",
+        unpack(models),
     wildcard_constraints:
-        method=one_of(names_of("pipeline", "cmg", "methods")),
-    conda:
-        "../envs/environment.yaml"
-    params:
-        sigma=lambda w: method_settings(w)["sigma"],
-        code=code("generate_cmg.py"),
-    script:
-        "../workflow_scripts/generate_cmg.py"
+        method=methods_of("cmg"),
 
 
-# the heads that the oracle protocol chooses from are kept only when it is asked for
-rule fine_tune_cmg:
-    input:
-        unpack(models_and_images),
+use rule fit as fine_tune_cmg with:
+    "Fine-tune the classifier's head on ID and class-mixed images (CMG, stage 2)."
     output:
-        **(
-            {"snapshots": f"{RUN}/detectors/{{method}}/snapshots.pt"}
-            if "oracle" in PROTOCOLS
-            else {}
-        ),
-        detector=f"{RUN}/detectors/{{method}}/detector.pt",
-        config=f"{RUN}/detectors/{{method}}/detector.json",
-        history=f"{RUN}/detectors/{{method}}/history.csv",
-    log:
-        "results/logs/fine_tune_cmg/{benchmark}/seed{seed}/{method}.log",
-    benchmark:
-        "results/costs/{benchmark}/seed{seed}/detectors/{method}.jsonl"
+        **DETECTOR,
+        history=update(f"{RUN}/detectors/{{method}}/history{{chosen}}.csv"),
     wildcard_constraints:
-        method=one_of(names_of("pipeline", "cmg", "methods")),
-    conda:
-        "../envs/environment.yaml"
-    threads: config["threads"]
-    resources:
-        **TRAINING,
-        gpu=GPU,
-    params:
-        settings=method_settings,
-        classes=id_classes,
-        precision=config["precision"],
-        code=code("fine_tune_cmg.py"),
-    script:
-        "../workflow_scripts/fine_tune_cmg.py"
+        method=methods_of("cmg"),

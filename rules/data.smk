@@ -1,7 +1,17 @@
 """From published bytes to image sets in a benchmark's shape."""
 
 
+def raw_folder(wildcards):
+    """The dataset under whose name a dataset's raw files lie."""
+    return REGISTRY[wildcards.dataset].files_of or wildcards.dataset
+
+
+def shape_of(wildcards):
+    return [int(n) for n in wildcards.shape.split("x")]
+
+
 rule download:
+    "Fetch one file of a dataset and check it."
     output:
         "data/raw/{dataset}/{file}",
     log:
@@ -11,15 +21,18 @@ rule download:
     conda:
         "../envs/environment.yaml"
     script:
-        "../workflow_scripts/download.py"
+        "../workflow_scripts/data/download.py"
 
 
 rule prepare:
+    "Bring one split of a dataset into a benchmark's shape."
     input:
-        raw_files,
+        lambda w: [
+            f"data/raw/{raw_folder(w)}/{file}" for file in REGISTRY[w.dataset].splits[w.split][0]
+        ],
     output:
-        images="data/prepared/{shape}/{dataset}/{split}.npz",
-        manifest="data/prepared/{shape}/{dataset}/{split}.json",
+        images=update("data/prepared/{shape}/{dataset}/{split}.npz"),
+        manifest=update("data/prepared/{shape}/{dataset}/{split}.json"),
     log:
         "results/logs/prepare/{shape}/{dataset}/{split}.log",
     wildcard_constraints:
@@ -29,23 +42,24 @@ rule prepare:
     params:
         decoder=lambda w: REGISTRY[w.dataset].decoder,
         files=lambda w: {
-            file: REGISTRY[files_of(w)].files[file].digest
+            file: REGISTRY[raw_folder(w)].files[file].digest
             for file in REGISTRY[w.dataset].splits[w.split][0]
         },
         argument=lambda w: REGISTRY[w.dataset].splits[w.split][1],
         classes=lambda w: REGISTRY[w.dataset].classes,
         invert=lambda w: REGISTRY[w.dataset].invert,
-        shape=lambda w: [int(n) for n in w.shape.split("x")],
-        folder=lambda w: f"data/raw/{files_of(w)}",
-        code=code("prepare.py"),
+        shape=shape_of,
+        folder=lambda w: f"data/raw/{raw_folder(w)}",
+        **code("data/prepare.py"),
     script:
-        "../workflow_scripts/prepare.py"
+        "../workflow_scripts/data/prepare.py"
 
 
 rule generate_noise:
+    "Draw a noise set."
     output:
-        images="data/prepared/{shape}/{dataset}/test.npz",
-        manifest="data/prepared/{shape}/{dataset}/test.json",
+        images=update("data/prepared/{shape}/{dataset}/test.npz"),
+        manifest=update("data/prepared/{shape}/{dataset}/test.json"),
     log:
         "results/logs/generate_noise/{shape}/{dataset}.log",
     wildcard_constraints:
@@ -53,27 +67,23 @@ rule generate_noise:
     conda:
         "../envs/environment.yaml"
     params:
-        shape=lambda w: [int(n) for n in w.shape.split("x")],
-        code=code("generate_noise.py"),
+        shape=shape_of,
+        classes=None,
+        **code("data/generate_noise.py"),
     script:
-        "../workflow_scripts/generate_noise.py"
+        "../workflow_scripts/data/generate_noise.py"
 
 
-rule generate_id_noise:
+use rule generate_noise as generate_id_noise with:
+    "Draw a noise set around a benchmark's ID images."
     input:
-        unpack(lambda w: images(w.benchmark, of(w).dataset, ID_NOISES[w.dataset])),
+        unpack(lambda w: image_set("images", w, of(w).dataset, ID_NOISES[w.dataset])),
     output:
-        images="data/prepared/{shape}/{dataset}_{benchmark}/test.npz",
-        manifest="data/prepared/{shape}/{dataset}_{benchmark}/test.json",
+        images=update("data/prepared/{shape}/{dataset}_{benchmark}/test.npz"),
+        manifest=update("data/prepared/{shape}/{dataset}_{benchmark}/test.json"),
     log:
         "results/logs/generate_id_noise/{shape}/{dataset}/{benchmark}.log",
     wildcard_constraints:
         dataset=one_of(ID_NOISES),
-    conda:
-        "../envs/environment.yaml"
     params:
-        shape=lambda w: [int(n) for n in w.shape.split("x")],
         classes=id_classes,
-        code=code("generate_noise.py"),
-    script:
-        "../workflow_scripts/generate_noise.py"

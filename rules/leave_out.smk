@@ -1,134 +1,72 @@
-"""Leave-out ensemble: a member per left-out group, calibration, detector."""
+"""Leave-out ensemble: a member per left-out group, calibrated on the validation sets."""
 
 
-rule train_leave_out_member:
+use rule train as train_leave_out_member with:
+    "Train a member, which leaves one group of classes out."
     input:
-        unpack(training_images),
+        unpack(id_images),
+        unpack(validation_images),
+    wildcard_constraints:
+        model=models_of_type("leave_out_member"),
+    params:
+        validation=validation_set,
+
+
+use rule fit as calibrate_leave_out with:
+    "Choose temperature and input step on the validation sets."
+    input:
+        unpack(models_and_states),
+        unpack(id_images),
         unpack(validation_images),
     output:
-        best=f"{RUN}/models/{{model}}/best.pt",
-        model=f"{RUN}/models/{{model}}/model.pt",
-        config=f"{RUN}/models/{{model}}/config.json",
-        history=f"{RUN}/models/{{model}}/history.csv",
-    log:
-        "results/logs/train_leave_out_member/{benchmark}/seed{seed}/{model}.log",
-    benchmark:
-        "results/costs/{benchmark}/seed{seed}/models/{model}.jsonl"
+        **DETECTOR,
+        calibration=update(f"{RUN}/detectors/{{method}}/calibration{{chosen}}.csv"),
+        panels=update(f"{RUN}/detectors/{{method}}/calibration{{chosen}}.npz"),
     wildcard_constraints:
-        model=one_of(names_of("type", "leave_out_member", "models")),
-    conda:
-        "../envs/environment.yaml"
-    threads: config["threads"]
-    resources:
-        **TRAINING,
-        gpu=GPU,
+        method=methods_of("leave_out"),
     params:
-        settings=model_settings,
-        classes=id_classes,
-        validation_classes=validation_classes,
-        precision=config["precision"],
-        code=code("train_leave_out_member.py"),
-    script:
-        "../workflow_scripts/train_leave_out_member.py"
+        validation=validation_set,
 
 
-rule calibrate_leave_out:
-    input:
-        unpack(chosen_models),
-        unpack(training_images),
-        unpack(validation_images),
-    output:
-        table=f"{RUN}/detectors/{{method}}/calibration{{chosen}}.csv",
-        histograms=report(
-            f"{RUN}/detectors/{{method}}/calibration{{chosen}}.png",
-            caption="captions/calibration.rst",
-            category="{benchmark}",
-            subcategory="calibration",
-        ),
-    log:
-        "results/logs/calibrate_leave_out/{benchmark}/seed{seed}/{method}{chosen}.log",
-    benchmark:
-        "results/costs/{benchmark}/seed{seed}/calibration/{method}{chosen}.jsonl"
-    wildcard_constraints:
-        method=one_of(names_of("pipeline", "leave_out", "methods")),
-    conda:
-        "../envs/environment.yaml"
-    threads: config["threads"]
-    resources:
-        **TRAINING,
-        gpu=GPU,
-    params:
-        settings=method_settings,
-        classes=id_classes,
-        validation_classes=validation_classes,
-        precision=config["precision"],
-        code=code("calibrate_leave_out.py"),
-    script:
-        "../workflow_scripts/calibrate_leave_out.py"
+def calibrated(benchmark):
+    """Seed and method, with the suffix of the validation protocol, of every calibration."""
+    return [
+        f"seed{seed}/{method}{SUFFIXES[protocol]}"
+        for method, settings in BENCHMARKS[benchmark].methods.items()
+        if settings["pipeline"] == "leave_out"
+        for seed in SEEDS
+        for protocol in protocols_of(benchmark, method)
+        if protocol != "oracle"
+    ]
 
 
-rule fit_leave_out:
-    input:
-        unpack(chosen_models),
-        calibration=f"{RUN}/detectors/{{method}}/calibration{{chosen}}.csv",
-    output:
-        detector=f"{RUN}/detectors/{{method}}/detector{{chosen}}.pt",
-        config=f"{RUN}/detectors/{{method}}/detector{{chosen}}.json",
-        snapshots=f"{RUN}/detectors/{{method}}/snapshots{{chosen}}.pt",
-    log:
-        "results/logs/fit_leave_out/{benchmark}/seed{seed}/{method}{chosen}.log",
-    wildcard_constraints:
-        method=one_of(names_of("pipeline", "leave_out", "methods")),
-    conda:
-        "../envs/environment.yaml"
-    params:
-        settings=method_settings,
-        validation=lambda w: of(w).validation.name,
-        precision=config["precision"],
-        code=code("fit_leave_out.py"),
-    script:
-        "../workflow_scripts/fit_leave_out.py"
+def calibration(wildcards):
+    folder = f"results/{SCALE}/{wildcards.benchmark}"
+    names = (name.split("/") for name in calibrated(wildcards.benchmark))
+    return {
+        "files": [
+            f"{folder}/{seed}/detectors/{method.removesuffix('.validation')}/calibration"
+            f"{'.validation' * method.endswith('.validation')}.npz"
+            for seed, method in names
+        ]
+    }
+
+
+PICTURES["calibration"] = {"names": calibrated, "inputs": calibration}
+
+
+def on_a_grid(benchmark):
+    chosen = "oracle" in PROTOCOLS
+    methods = BENCHMARKS[benchmark].methods.items()
+    return [m for m, settings in methods if chosen and settings["pipeline"] == "leave_out"]
 
 
 # on a test set only for the oracle protocol, which scores it with every pair of the grid
-rule plot_temperatures:
-    input:
-        lambda w: plot_inputs(w.benchmark, SEEDS[:1], [w.method], [w.ood], ".oracle"),
-    output:
-        report(
-            "results/plots/{benchmark}/temperatures/{method}/{ood}.png",
-            caption="captions/temperatures.rst",
-            category="{benchmark}",
-            subcategory="temperature and epsilon",
-        ),
-    log:
-        "results/logs/plot_temperatures/{benchmark}/{method}/{ood}.log",
-    wildcard_constraints:
-        method=one_of(names_of("pipeline", "leave_out", "methods")),
-    conda:
-        "../envs/environment.yaml"
-    params:
-        seed=SEEDS[0],
-        columns=lambda w: len(method_settings(w)["epsilons"]),
-        parts=lambda w: image_parts(w.benchmark, [w.ood]),
-        code=code("plot_temperatures.py"),
-    script:
-        "../workflow_scripts/plot_temperatures.py"
-
-
-PLOTS += [
-    f"results/{benchmark}/seed{seed}/detectors/{method}/calibration{SUFFIXES[protocol]}.png"
-    for benchmark, one in BENCHMARKS.items()
-    for method, settings in one.methods.items()
-    if settings["pipeline"] == "leave_out"
-    for seed in SEEDS
-    for protocol in protocols_of(method)
-    if protocol != "oracle"
-]
-PLOTS += [
-    f"results/plots/{benchmark}/temperatures/{method}/{ood}.png"
-    for benchmark, one in BENCHMARKS.items()
-    for method, settings in one.methods.items()
-    if settings["pipeline"] == "leave_out" and "oracle" in PROTOCOLS
-    for ood in one.ood
-]
+PICTURES["temperatures"] = {
+    "names": lambda benchmark: [
+        f"{method}/{ood}" for method in on_a_grid(benchmark) for ood in BENCHMARKS[benchmark].ood
+    ],
+    "inputs": lambda w: {
+        "files": score_files(w.benchmark, SEEDS[:1], on_a_grid(w.benchmark), ".oracle")
+    },
+}

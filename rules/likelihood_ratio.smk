@@ -1,167 +1,56 @@
-"""Likelihood ratios: PixelCNN++ models, choice of the background model, detector, pixel maps."""
+"""Likelihood ratios: PixelCNN++ models, choice of the background model, pictures."""
 
 
-rule train_pixelcnn:
-    input:
-        unpack(training_images),
-    output:
-        snapshots=f"{RUN}/models/{{model}}/snapshots.pt",
-        model=f"{RUN}/models/{{model}}/model.pt",
-        config=f"{RUN}/models/{{model}}/config.json",
-        history=f"{RUN}/models/{{model}}/history.csv",
-    log:
-        "results/logs/train_pixelcnn/{benchmark}/seed{seed}/{model}.log",
-    benchmark:
-        "results/costs/{benchmark}/seed{seed}/models/{model}.jsonl"
+use rule train as train_pixelcnn with:
+    "Train a foreground or a background model."
     wildcard_constraints:
-        model=one_of(names_of("type", "pixelcnn", "models")),
-    conda:
-        "../envs/environment.yaml"
-    threads: config["threads"]
-    resources:
-        **TRAINING,
-        gpu=GPU,
-    params:
-        settings=model_settings,
-        classes=id_classes,
-        precision=config["precision"],
-        code=code("train_pixelcnn.py"),
-    script:
-        "../workflow_scripts/train_pixelcnn.py"
+        model=models_of_type("pixelcnn"),
 
 
-rule sample_pixelcnn:
+def on_validation_set(wildcards):
+    """Edges of the validation OOD set, where the method does not take grey ID images."""
+    grey = settings_of(wildcards)[1].get("validate_on") == "grey_id"
+    return {} if grey else validation_images(wildcards)
+
+
+use rule fit as fit_likelihood_ratio with:
+    "Choose the background model on the validation sets."
     input:
-        unpack(training_images),
-        model=ancient(f"{RUN}/models/{{model}}/model.pt"),
-        snapshots=ancient(f"{RUN}/models/{{model}}/snapshots.pt"),
-        config=f"{RUN}/models/{{model}}/config.json",
+        unpack(models_and_states),
+        unpack(id_images),
+        unpack(on_validation_set),
     output:
-        report(
-            f"{RUN}/models/{{model}}/samples.png",
-            caption="captions/samples.rst",
-            category="{benchmark}",
-            subcategory="samples",
-        ),
-    log:
-        "results/logs/sample_pixelcnn/{benchmark}/seed{seed}/{model}.log",
+        **DETECTOR,
+        selection=update(f"{RUN}/detectors/{{method}}/selection{{chosen}}.csv"),
     wildcard_constraints:
-        model=one_of(names_of("type", "pixelcnn", "models")),
-    conda:
-        "../envs/environment.yaml"
-    threads: config["threads"]
-    resources:
-        **TRAINING,
-        gpu=GPU,
+        method=methods_of("likelihood_ratio"),
     params:
-        classes=id_classes,
-        precision=config["precision"],
-        code=code("sample_pixelcnn.py"),
-    script:
-        "../workflow_scripts/sample_pixelcnn.py"
+        validation=validation_set,
 
 
-rule select_background:
-    input:
-        unpack(models_and_images),
-        unpack(lambda w: {} if on_grey_images(w) else validation_images(w)),
-    output:
-        f"{RUN}/detectors/{{method}}/selection.csv",
-    log:
-        "results/logs/select_background/{benchmark}/seed{seed}/{method}.log",
-    wildcard_constraints:
-        method=one_of(names_of("pipeline", "likelihood_ratio", "methods")),
-    conda:
-        "../envs/environment.yaml"
-    threads: config["threads"]
-    resources:
-        **TRAINING,
-        gpu=GPU,
-    params:
-        settings=method_settings,
-        classes=id_classes,
-        validation_classes=validation_classes,
-        precision=config["precision"],
-        code=code("select_background.py"),
-    script:
-        "../workflow_scripts/select_background.py"
+def with_background(benchmark):
+    return [m for m, settings in BENCHMARKS[benchmark].methods.items() if "backgrounds" in settings]
 
 
-rule fit_likelihood_ratio:
-    input:
-        unpack(models_named_by),
-        snapshots=lambda w: [
-            f"{RUN}/models/{name}/snapshots.pt".format(**w)
-            for name in LOADER.models_of("methods", method_settings(w))
-        ],
-        selection=lambda w: (
-            f"{RUN}/detectors/{w.method}/selection.csv".format(**w)
-            if "backgrounds" in method_settings(w)
-            else []
-        ),
-    output:
-        detector=f"{RUN}/detectors/{{method}}/detector.pt",
-        config=f"{RUN}/detectors/{{method}}/detector.json",
-        snapshots=f"{RUN}/detectors/{{method}}/snapshots.pt",
-    log:
-        "results/logs/fit_likelihood_ratio/{benchmark}/seed{seed}/{method}.log",
-    wildcard_constraints:
-        method=one_of(names_of("pipeline", "likelihood_ratio", "methods")),
-    conda:
-        "../envs/environment.yaml"
-    params:
-        settings=method_settings,
-        validation=lambda w: (
-            "grey ID images" if on_grey_images(w) else of(w).validation and of(w).validation.name
-        ),
-        precision=config["precision"],
-        code=code("fit_likelihood_ratio.py"),
-    script:
-        "../workflow_scripts/fit_likelihood_ratio.py"
-
-
-rule plot_pixel_maps:
-    input:
-        detector=ancient(f"{RUN}/detectors/{{method}}/detector.pt"),
-        config=f"{RUN}/detectors/{{method}}/detector.json",
-        known=lambda w: test_images(w)["images"],
-        known_manifest=lambda w: test_images(w)["manifest"],
-        unknown=lambda w: ood_images(w)["images"],
-        unknown_manifest=lambda w: ood_images(w)["manifest"],
-    output:
-        report(
-            "results/plots/{benchmark}/pixel_maps/seed{seed}/{method}/{ood}.png",
-            caption="captions/pixel_maps.rst",
-            category="{benchmark}",
-            subcategory="pixel maps",
-        ),
-    log:
-        "results/logs/plot_pixel_maps/{benchmark}/seed{seed}/{method}/{ood}.log",
-    wildcard_constraints:
-        method=one_of(names_of("pipeline", "likelihood_ratio", "methods")),
-    conda:
-        "../envs/environment.yaml"
-    resources:
-        **TRAINING,
-        gpu=GPU,
-    params:
-        parts=lambda w: image_parts(w.benchmark, [w.ood]),
-        precision=config["precision"],
-        code=code("plot_pixel_maps.py"),
-    script:
-        "../workflow_scripts/plot_pixel_maps.py"
-
-
-PLOTS += [
-    f"results/{benchmark}/seed{SEEDS[0]}/models/{model}/samples.png"
-    for benchmark, one in BENCHMARKS.items()
-    for model, settings in one.models.items()
-    if settings["type"] == "pixelcnn"
-]
-PLOTS += [
-    f"results/plots/{benchmark}/pixel_maps/seed{SEEDS[0]}/{method}/{ood}.png"
-    for benchmark, one in BENCHMARKS.items()
-    for method, settings in one.methods.items()
-    if "backgrounds" in settings
-    for ood in one.ood
-]
+PICTURES["samples"] = {
+    "names": lambda benchmark: names_of_type(benchmark, "pixelcnn"),
+    "inputs": lambda w: id_images(w)
+    | {
+        "files": [
+            path
+            for name in names_of_type(w.benchmark, "pixelcnn")
+            for path in files_of_model(first_run(w), name, "model.pt", "states.pt")
+        ]
+    },
+    "heavy": True,
+}
+PICTURES["pixel_maps"] = {
+    "names": lambda benchmark: [
+        f"{method}/{ood}"
+        for method in with_background(benchmark)
+        for ood in BENCHMARKS[benchmark].ood
+    ],
+    "inputs": lambda w: test_sets(w)
+    | {"files": [f for m in with_background(w.benchmark) for f in detector(first_run(w), m)]},
+    "heavy": True,
+}

@@ -1,177 +1,54 @@
 """VMDLS: encoder with a metric-learned latent space, auto-encoder, Gaussians, pictures."""
 
 
-rule train_vmdls_encoder:
+use rule train as train_vmdls_encoder with:
+    "Train the latent space, from scratch or from a classifier's backbone."
     input:
         unpack(models_and_images),
-        weights=lambda w: model_settings(w).get("weights", []),
-    output:
-        model=f"{RUN}/models/{{model}}/model.pt",
-        config=f"{RUN}/models/{{model}}/config.json",
-        history=f"{RUN}/models/{{model}}/history.csv",
-    log:
-        "results/logs/train_vmdls_encoder/{benchmark}/seed{seed}/{model}.log",
-    benchmark:
-        "results/costs/{benchmark}/seed{seed}/models/{model}.jsonl"
+        weights=lambda w: settings_of(w)[1].get("weights", []),
     wildcard_constraints:
-        model=one_of(names_of("type", "vmdls_encoder", "models")),
-    conda:
-        "../envs/environment.yaml"
-    threads: config["threads"]
-    resources:
-        **TRAINING,
-        gpu=GPU,
-    params:
-        settings=model_settings,
-        classes=id_classes,
-        precision=config["precision"],
-        code=code("train_vmdls_encoder.py"),
-    script:
-        "../workflow_scripts/train_vmdls_encoder.py"
+        model=models_of_type("vmdls_encoder"),
 
 
-rule train_vmdls_autoencoder:
-    input:
-        unpack(training_images),
-    output:
-        model=f"{RUN}/models/{{model}}/model.pt",
-        config=f"{RUN}/models/{{model}}/config.json",
-        history=f"{RUN}/models/{{model}}/history.csv",
-    log:
-        "results/logs/train_vmdls_autoencoder/{benchmark}/seed{seed}/{model}.log",
-    benchmark:
-        "results/costs/{benchmark}/seed{seed}/models/{model}.jsonl"
+use rule train as train_vmdls_autoencoder with:
+    "Train the net whose reconstruction error weighs the scores."
     wildcard_constraints:
-        model=one_of(names_of("type", "vmdls_autoencoder", "models")),
-    conda:
-        "../envs/environment.yaml"
-    threads: config["threads"]
-    resources:
-        **TRAINING,
-        gpu=GPU,
-    params:
-        settings=model_settings,
-        classes=id_classes,
-        precision=config["precision"],
-        code=code("train_vmdls_autoencoder.py"),
-    script:
-        "../workflow_scripts/train_vmdls_autoencoder.py"
+        model=models_of_type("vmdls_autoencoder"),
 
 
-rule fit_gaussians:
-    input:
-        unpack(models_and_images),
-    output:
-        detector=f"{RUN}/detectors/{{method}}/detector.pt",
-        config=f"{RUN}/detectors/{{method}}/detector.json",
-    log:
-        "results/logs/fit_gaussians/{benchmark}/seed{seed}/{method}.log",
-    benchmark:
-        "results/costs/{benchmark}/seed{seed}/detectors/{method}.jsonl"
+use rule fit as fit_gaussians with:
+    "Fit a Gaussian to the features of every class."
     wildcard_constraints:
-        method=one_of(names_of("pipeline", "vmdls", "methods")),
-    conda:
-        "../envs/environment.yaml"
-    threads: config["threads"]
-    resources:
-        **TRAINING,
-        gpu=GPU,
-    params:
-        settings=method_settings,
-        classes=id_classes,
-        precision=config["precision"],
-        code=code("fit_gaussians.py"),
-    script:
-        "../workflow_scripts/fit_gaussians.py"
+        method=methods_of("vmdls"),
 
 
-rule plot_latents:
-    input:
-        unpack(training_images),
-        detector=ancient(f"{RUN}/detectors/{{method}}/detector.pt"),
-        config=f"{RUN}/detectors/{{method}}/detector.json",
-        sets=lambda w: [
-            ancient(f"{prepared(w.benchmark, dataset, 'test', w.seed)}.npz")
-            for dataset in SETS[w.benchmark]
-        ],
-        manifests=lambda w: [
-            f"{prepared(w.benchmark, dataset, 'test', w.seed)}.json"
-            for dataset in SETS[w.benchmark]
-        ],
-    output:
-        report(
-            "results/plots/{benchmark}/latents/seed{seed}/{method}.png",
-            caption="captions/vmdls_latents.rst",
-            category="{benchmark}",
-            subcategory="latents",
-        ),
-    log:
-        "results/logs/plot_latents/{benchmark}/seed{seed}/{method}.log",
-    wildcard_constraints:
-        method=one_of(names_of("pipeline", "vmdls", "methods")),
-    conda:
-        "../envs/environment.yaml"
-    threads: config["threads"]
-    resources:
-        **TRAINING,
-        gpu=GPU,
-    params:
-        classes=id_classes,
-        datasets=lambda w: SETS[w.benchmark],
-        parts=lambda w: image_parts(w.benchmark, of(w).ood),
-        precision=config["precision"],
-        code=code("plot_latents.py"),
-    script:
-        "../workflow_scripts/plot_latents.py"
-
-
-rule plot_reconstructions:
-    input:
-        model=ancient(f"{RUN}/models/{{model}}/model.pt"),
-        config=f"{RUN}/models/{{model}}/config.json",
-        sets=lambda w: [
-            ancient(f"{prepared(w.benchmark, dataset, 'test', w.seed)}.npz")
-            for dataset in SETS[w.benchmark]
-        ],
-        manifests=lambda w: [
-            f"{prepared(w.benchmark, dataset, 'test', w.seed)}.json"
-            for dataset in SETS[w.benchmark]
-        ],
-    output:
-        report(
-            f"{RUN}/models/{{model}}/reconstructions.png",
-            caption="captions/reconstructions.rst",
-            category="{benchmark}",
-            subcategory="samples",
-        ),
-    log:
-        "results/logs/plot_reconstructions/{benchmark}/seed{seed}/{model}.log",
-    wildcard_constraints:
-        model=one_of(names_of("type", "vmdls_autoencoder", "models")),
-    conda:
-        "../envs/environment.yaml"
-    params:
-        datasets=lambda w: SETS[w.benchmark],
-        parts=lambda w: image_parts(w.benchmark, of(w).ood),
-        precision=config["precision"],
-        code=code("plot_reconstructions.py"),
-    script:
-        "../workflow_scripts/plot_reconstructions.py"
-
-
-# an encoder's picture is that of the first method that uses it
-PLOTS += [
-    f"results/plots/{benchmark}/latents/seed{SEEDS[0]}/{method}.png"
-    for benchmark, one in BENCHMARKS.items()
-    for method in {
+def with_latents(benchmark):
+    """The first method that uses each encoder."""
+    methods = BENCHMARKS[benchmark].methods.items()
+    first = {
         settings["encoder"]: name
-        for name, settings in reversed(one.methods.items())
+        for name, settings in reversed(methods)
         if settings["pipeline"] == "vmdls"
-    }.values()
-]
-PLOTS += [
-    f"results/{benchmark}/seed{SEEDS[0]}/models/{model}/reconstructions.png"
-    for benchmark, one in BENCHMARKS.items()
-    for model, settings in one.models.items()
-    if settings["type"] == "vmdls_autoencoder"
-]
+    }
+    return list(first.values())
+
+
+PICTURES["vmdls_latents"] = {
+    "names": with_latents,
+    "inputs": lambda w: id_images(w)
+    | test_sets(w)
+    | {"files": [f for m in with_latents(w.benchmark) for f in detector(first_run(w), m)]},
+    "heavy": True,
+}
+PICTURES["reconstructions"] = {
+    "names": lambda benchmark: names_of_type(benchmark, "vmdls_autoencoder"),
+    "inputs": lambda w: test_sets(w)
+    | {
+        "files": [
+            path
+            for name in names_of_type(w.benchmark, "vmdls_autoencoder")
+            for path in files_of_model(first_run(w), name)
+        ]
+    },
+    "heavy": True,
+}

@@ -1,23 +1,11 @@
-"""Rule evaluate: the metrics of one method on one (ID, OOD) pair."""
+"""The metrics of one method on every OOD set of a benchmark, under one protocol."""
 
-import numpy as np
-import pyarrow.parquet as pq
 
 from ood import metrics
 from ood.errors import InputError
-from ood.files import checksum, load_json, save_json
-from ood.lineage import lineage
+from ood.files import save_json
+from ood.scores import load_about, load_scores, score_file
 from workflow_job import job
-
-
-def load(path: str, classes: list[int] | None) -> dict[str, np.ndarray]:
-    """The columns of a score file, for the images of ``classes`` (None: all)."""
-    table = pq.read_table(path)
-    columns = {name: table[name].to_numpy() for name in table.column_names}
-    if classes is None:
-        return columns
-    keep = np.isin(columns["label"], classes)
-    return {name: values[keep] for name, values in columns.items()}
 
 
 def best_snapshot(known: dict, unknown: dict) -> str:
@@ -29,21 +17,12 @@ def best_snapshot(known: dict, unknown: dict) -> str:
     )
 
 
-with job(snakemake):
-    pair = snakemake.params.pair
-    known = load(snakemake.input.id, pair["id_classes"])
-    unknown = load(snakemake.input.ood, pair["ood_classes"])
-    oracle = snakemake.params.protocol == "oracle"
-    suffix = best_snapshot(known, unknown) if oracle else ""
-    try:
-        result = metrics.evaluate(
-            known[f"score{suffix}"], unknown[f"score{suffix}"], snakemake.params.bootstrap
-        )
-    except InputError as error:
-        raise InputError(
-            f"{error}: ID {snakemake.input.id} (classes {pair['id_classes']}), "
-            f"OOD {snakemake.input.ood} (classes {pair['ood_classes']})"
-        ) from error
+def evaluate(known: dict, unknown: dict, pair: dict, suffix: str, resamples: int) -> dict:
+    """Every metric of one pair.
+
+    :param known: columns of the ID score file; ``unknown`` of the OOD score file
+    """
+    result = metrics.evaluate(known[f"score{suffix}"], unknown[f"score{suffix}"], resamples)
     predicted = known[f"prediction{suffix}"]
     classifies = bool((predicted >= 0).any())
     if classifies:
@@ -52,34 +31,62 @@ with job(snakemake):
             (unknown[f"score{suffix}"], unknown[f"prediction{suffix}"]),
         )
         result |= metrics.open_set(decisions, pair["id_classes"])
-    config = load_json(snakemake.input.config)
-    for key, what in (("id_stand_in_for", "ID set"), ("ood_stand_in_for", "OOD set")):
-        if pair[key]:
-            result["flags"].append(f"{what} is a stand-in for {pair[key]}")
-    tuned_on = config["record"]["tuned_on"]
-    if tuned_on == pair["validation"] and pair["on_validation_set"]:
-        result["flags"].append("tuned on this set")
-    save_json(
-        snakemake.output[0],
-        {
-            "benchmark": snakemake.wildcards.benchmark,
-            "seed": int(snakemake.wildcards.seed),
-            "method": snakemake.wildcards.method,
-            "ood_set": snakemake.wildcards.ood,
+    accuracy = float((predicted == known["label"]).mean()) if classifies else None
+    return result | {"id_accuracy": accuracy}
+
+
+with job(snakemake, several=True) as work:
+    params, wildcards = snakemake.params, snakemake.wildcards
+    suffix, oracle = params.suffix, params.suffix == ".oracle"
+    folder = f"results/{params.scale}/{wildcards.benchmark}/seed{wildcards.seed}"
+    shared = {k: v for k, v in params.items() if k not in ("pairs", "made_from")}
+    known, about = None, None
+    for ood, pair in params.pairs.items():
+        path = f"{folder}/metrics/{wildcards.method}/{ood}{suffix}.json"
+        files = [
+            score_file(folder, wildcards.method, {"dataset": pair[name]}, suffix)
+            for name in ("id_dataset", "ood_dataset")
+        ]
+        key = work.key(files, pair, shared)
+        if work.stands(path, key):
+            continue
+        if known is None:
+            known, about = load_scores(files[0], pair["id_classes"]), load_about(files[0])
+        unknown = load_scores(files[1], pair["ood_classes"])
+        best = best_snapshot(known, unknown) if oracle else ""
+        try:
+            result = evaluate(known, unknown, pair, best, params.bootstrap)
+        except InputError as error:
+            raise InputError(
+                f"{error}: ID {files[0]} (classes {pair['id_classes']}), "
+                f"OOD {files[1]} (classes {pair['ood_classes']})"
+            ) from error
+        for name, what in (("id_stand_in_for", "ID set"), ("ood_stand_in_for", "OOD set")):
+            if pair[name]:
+                result["flags"].append(f"{what} is a stand-in for {pair[name]}")
+        tuned_on = about["record"]["tuned_on"]
+        if tuned_on == pair["validation"] and pair["on_validation_set"]:
+            result["flags"].append("tuned on this set")
+        row = {
+            "benchmark": wildcards.benchmark,
+            "seed": int(wildcards.seed),
+            "method": wildcards.method,
+            "ood_set": ood,
             "group": pair["group"],
-            "protocol": snakemake.params.protocol,
-            "scale": pair["scale"],
+            "protocol": suffix.removeprefix(".") or "final",
+            "scale": params.scale,
             "tuned_on": "OOD test set" if oracle else tuned_on,
             "id_dataset": pair["id_dataset"],
             "ood_dataset": pair["ood_dataset"],
-            "id_accuracy": float((predicted == known["label"]).mean()) if classifies else None,
-            "parameters": config["parameters"],
-            "snapshot": suffix[1:] if oracle else None,
+            "parameters": about["parameters"],
+            "snapshot": best[1:] if oracle else None,
             **result,
-            "lineage": lineage(
-                dict(snakemake.params.items()),
-                {str(path): checksum(path) for path in snakemake.input},
-                int(snakemake.wildcards.seed),
-            ),
-        },
-    )
+        }
+        with work.make(path, key) as temporary:
+            save_json(temporary, row | {"lineage": work.lineage()})
+    # what the tables ask: would today's settings and code make these again?
+    path = f"{folder}/metrics/{wildcards.method}/made_from{suffix}.json"
+    key = work.key([], params.made_from)
+    if not work.stands(path, key):
+        with work.make(path, key) as temporary:
+            save_json(temporary, params.made_from)

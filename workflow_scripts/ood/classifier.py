@@ -1,32 +1,15 @@
 """The plain classifier that several methods share: built, trained with cross-entropy, reloaded."""
 
-from pathlib import Path
+import importlib
+import inspect
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ood.images import ImageSet, to_tensor
-from ood.models.convnet import Classifier, ConvFeatures, Normalized, TwoConvFeatures
-from ood.models.densenet import DenseNetFeatures
-from ood.models.resnet import ResNet18Features, ResNet50Features
-from ood.models.toynet import ToyNetFeatures
-from ood.models.vgg import MnistConvFeatures, VGGFeatures
-from ood.models.wide_resnet import WideResNetFeatures
-from ood.training import AUGMENTATIONS, Run, Trained, load_model, train
-
-# by architecture: the extractor, and the settings that it takes beside the shape
-FEATURES = {
-    "convnet": (ConvFeatures, ["width", "dropout"]),
-    "two_conv": (TwoConvFeatures, ["width", "dropout"]),
-    "resnet18": (ResNet18Features, ["width"]),
-    "resnet50": (ResNet50Features, ["width"]),
-    "vgg": (VGGFeatures, ["width"]),
-    "mnist_conv": (MnistConvFeatures, ["width"]),
-    "toynet": (ToyNetFeatures, ["width", "padding"]),
-    "densenet": (DenseNetFeatures, ["width", "depth"]),
-    "wide_resnet": (WideResNetFeatures, ["width", "depth", "dropout"]),
-}
+from ood.augmentations import by_name
+from ood.models.base import Classifier, Normalized
+from ood.training import Inputs, Run, Trained, stream, train
 
 
 def build(settings: dict) -> Classifier:
@@ -43,11 +26,13 @@ def build(settings: dict) -> Classifier:
 def build_features(settings: dict) -> nn.Module:
     """A feature extractor with fresh weights, which has ``out_features``.
 
-    :param settings: ``architecture`` (of ``FEATURES``), ``shape`` (H, W, C), ``width`` (factor on
-        the number of filters), ``dropout``, ``depth`` or ``padding`` where the architecture has
-        them; ``normalization``, ``{mean, sd}`` of each channel, or None
+    :param settings: ``architecture``, a module of ``ood.models``; ``shape`` (H, W, C); what its
+        ``Features`` takes beside that: ``width`` (factor on the number of filters), ``dropout``,
+        ``depth`` or ``padding``; ``normalization``, ``{mean, sd}`` of each channel, or None
     """
-    kind, names = FEATURES[settings["architecture"]]
+    # by name, so that only those who choose a net depend on it
+    kind = importlib.import_module(f"ood.models.{settings['architecture']}").Features
+    names = [name for name in inspect.signature(kind).parameters if name != "shape"]
     features = kind(tuple(settings["shape"]), **{name: settings[name] for name in names})
     if settings["normalization"] is None:
         return features
@@ -70,12 +55,6 @@ def depths(features: nn.Module, images: Tensor, count: int | None = None) -> lis
     return [*found, images]
 
 
-def load(path: str | Path) -> tuple[Classifier, dict]:
-    """The classifier of a ``model.pt`` in eval mode, and its settings."""
-    content = load_model(path)
-    return restore(content["settings"], content["state"]), content["settings"]
-
-
 def restore(settings: dict, state: dict[str, Tensor]) -> Classifier:
     """A classifier in eval mode from its settings and state dict."""
     classifier = build(settings)
@@ -92,11 +71,10 @@ def reject_log_odds(logits: Tensor, n_classes: int) -> Tensor:
     return logits[:, n_classes] - torch.logsumexp(logits[:, :n_classes], dim=1)
 
 
-def fit(settings: dict, image_set: ImageSet, run: Run) -> tuple[Classifier, Trained]:
+def fit(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier, Trained]:
     """Train with the mean cross-entropy over all logits (CMG, stage 1).
 
-    :param settings: of ``build`` and ``train``, and ``augmentation``
-    :param image_set: labels 0 .. n_classes - 1
+    :param settings: of ``build`` and ``train``, ``batch_size`` and ``augmentation``
     """
     torch.manual_seed(run.seed)
     network = build(settings).to(run.machine.device, memory_format=torch.channels_last).train()
@@ -106,7 +84,8 @@ def fit(settings: dict, image_set: ImageSet, run: Run) -> tuple[Classifier, Trai
         accuracy = (logits.argmax(1) == labels).float().mean()
         return {"loss": F.cross_entropy(logits, labels), "accuracy": accuracy}
 
-    images, labels = to_tensor(image_set.images), torch.from_numpy(image_set.labels)
-    augment = AUGMENTATIONS[settings["augmentation"]]
-    trained = train(network, loss, images, labels, settings, run, augment=augment)
-    return network.eval(), trained
+    data = stream(inputs.images, settings["batch_size"], augment=by_name(settings["augmentation"]))
+    return network.eval(), train(network, loss, data, settings, run)
+
+
+MODELS = {"classifier": fit}

@@ -2,11 +2,18 @@
 
 Every mistake is an ``InputError`` that names the file, the key, what is wrong and, where there is
 one, the nearest known name.
+
+A method's schema file says, beside what its settings may be: ``model_type``, of a setting that
+names a model or a list of them (``one_of_each``: one for each value of a setting); ``provides``,
+what its jobs leave beyond the contract; ``fitted``, which settings need a fitting job of their
+own; ``shares``, the setting in which methods that are scored in one job agree;
+``needs_validation``, which settings need the validation OOD set; ``predicts``, which name a class.
 """
 
 import copy
 import dataclasses
 import difflib
+import functools
 import itertools
 import re
 from collections.abc import Iterable
@@ -19,6 +26,7 @@ from ood.errors import InputError
 from ood.registry import ID_NOISES, NOISES, REGISTRY
 
 SCALES = ("smoke", "quick", "paper")
+RECIPES = "benchmarks/recipes"
 GRID = {
     "type": "object",
     "minProperties": 1,
@@ -26,6 +34,8 @@ GRID = {
 }
 # what says which schema the settings of a model or a method obey
 KINDS = {"models": "type", "methods": "pipeline"}
+# settings that choose a module by name, with the folder that it lies in
+CHOOSERS = {"architecture": "models", "augmentation": "augmentations"}
 
 
 @dataclass(frozen=True)
@@ -167,14 +177,28 @@ class Loader:
 
     def __init__(self, root: Path, config: dict, source: str = "config.yaml"):
         self.root, self.config, self.source = root, config, source
-        self.schemas = {
-            path.stem: load_yaml(path) for path in sorted((root / "schemas").glob("*.yaml"))
-        }
+        folder = root / "schemas"
+        names = ("config", "benchmark", "recipe")
+        self.files = {name: load_yaml(folder / f"{name}.yaml") for name in names}
+        self.shared = {"shared.yaml": load_yaml(folder / "shared.yaml")}
+        # by section and kind: the schema, and the module of the library that serves it
+        self.schemas: dict[str, dict[str, dict]] = {"models": {}, "methods": {}}
+        self.modules: dict[str, dict[str, str]] = {"models": {}, "methods": {}}
+        found = [(folder / "classifiers.yaml", "ood.classifier")]
+        for path in sorted((folder / "methods").glob("*.yaml")):
+            found.append((path, f"ood.methods.{path.stem}"))
+        for path, module in found:
+            content = load_yaml(path)
+            for kind, schema in content.get("models", {}).items():
+                self.schemas["models"][kind] = schema
+                self.modules["models"][kind] = module
+            if "method" in content:
+                self.schemas["methods"][path.stem] = content["method"]
+                self.modules["methods"][path.stem] = module
         for key in ("seeds", "variants"):
             if key in config:
                 config[key] = _parsed(config[key])
-        self.shared = {"optimizer.yaml": self.schemas["optimizer"]}
-        check_schema(config, self.schemas["config"], source)
+        check_schema(config, self.files["config"], source)
         for key in ("stand_ins", "exclude"):
             for name in config[key]:
                 self._known_dataset(name, source, key)
@@ -258,7 +282,7 @@ class Loader:
         """One benchmark, checked."""
         source = f"benchmarks/{name}.yaml"
         content = load_yaml(self.root / source)
-        check_schema(content, self.schemas["benchmark"], source)
+        check_schema(content, self.files["benchmark"], source)
         original = content["id"]["dataset"]
         dataset = self._stand_in(original, source, "id.dataset")
         if missing := {"train", "test"} - set(REGISTRY[dataset].splits):
@@ -355,34 +379,83 @@ class Loader:
         self, name: str, changes: dict, referrer: str
     ) -> tuple[dict[str, dict], dict[str, dict]]:
         """Models and methods of a recipe, changed as the benchmark says, and the variants."""
-        folder = self.root / "benchmarks" / "recipes"
-        known = [path.stem for path in folder.glob("*.yaml")]
+        known = [path.name for path in (self.root / RECIPES).iterdir() if path.is_dir()]
         if name not in known:
             raise InputError(f"{referrer}: recipe: unknown recipe {name!r}{nearest(name, known)}")
-        source = f"benchmarks/recipes/{name}.yaml"
-        content = load_yaml(folder / f"{name}.yaml")
-        check_schema(content, self.schemas["recipe"], source)
-        recipe = self._resolved(content, source)
-        self._check(recipe, source)
+        content, sources = self._entries(name)
+        recipe = self._resolved(content, sources)
+        self._check(recipe, sources)
         if changes:
+            source = f"{referrer}: settings"
             for path, value in changes.items():
-                replace_setting(content, path, value, f"{referrer}: settings")
-            recipe = self._resolved(content, f"{referrer}: settings")
-            self._check(recipe, f"{referrer}: settings")
+                replace_setting(content, path, value, source)
+            sources = {section: dict.fromkeys(content[section], source) for section in KINDS}
+            recipe = self._resolved(content, sources)
+            self._check(recipe, sources)
         if self.config["variants"]:
             for method, varied in self.config["variants"].items():
                 if method in recipe["methods"]:
                     for path, value, variant in _variants(method, varied):
                         self._vary(recipe, "methods", method, path, value, variant)
-            self._check(recipe, f"{self.source}: variants")
+            source = f"{self.source}: variants"
+            self._check(recipe, {name: dict.fromkeys(recipe[name], source) for name in KINDS})
         return recipe["models"], recipe["methods"]
 
-    def _resolved(self, content: dict, source: str) -> dict:
+    @functools.lru_cache  # noqa: B019 - a loader lives as long as the run
+    def _files(self, family: str) -> dict[str, dict[str, tuple[dict, str]]]:
+        """The entries of a family's files as written, each with its file's name."""
+        found: dict[str, dict[str, tuple[dict, str]]] = {section: {} for section in KINDS}
+        for path in sorted((self.root / RECIPES / family).glob("*.yaml")):
+            source = f"{RECIPES}/{family}/{path.name}"
+            content = load_yaml(path)
+            check_schema(content, self.files["recipe"], source)
+            for section, entries in content.items():
+                for name, settings in entries.items():
+                    if name in found[section]:
+                        other = found[section][name][1]
+                        raise InputError(f"{source}: {section}.{name} stands in {other} too")
+                    found[section][name] = settings, source
+        return found
+
+    def _entries(self, family: str) -> tuple[dict, dict]:
+        """Every entry of a family without ``like``, by section and name, and the file of each."""
+        files = self._files(family)
+        content = {
+            section: {name: self._like(family, section, name) for name in entries}
+            for section, entries in files.items()
+        }
+        sources = {
+            section: {name: source for name, (_, source) in entries.items()}
+            for section, entries in files.items()
+        }
+        return content, sources
+
+    def _like(self, family: str, section: str, name: str, seen: tuple[str, ...] = ()) -> dict:
+        """The settings of an entry, those of the one that it is like among them."""
+        settings, source = self._files(family)[section][name]
+        if "like" not in settings:
+            return copy.deepcopy(settings)
+        where, seen = f"{source}: {section}.{name}.like", (*seen, f"{family}/{name}")
+        other, _, entry = settings["like"].rpartition("/")
+        other = other or family
+        families = [path.name for path in (self.root / RECIPES).iterdir() if path.is_dir()]
+        if other not in families:
+            raise InputError(f"{where}: unknown recipe {other!r}{nearest(other, families)}")
+        entries = self._files(other)[section]
+        if entry not in entries:
+            raise InputError(f"{where}: no entry {entry!r} in {other}{nearest(entry, entries)}")
+        if f"{other}/{entry}" in seen:
+            raise InputError(f"{where}: goes in a circle: {' -> '.join([*seen, seen[0]])}")
+        own = {key: value for key, value in settings.items() if key != "like"}
+        return self._like(other, section, entry, seen) | copy.deepcopy(own)
+
+    def _resolved(self, content: dict, sources: dict) -> dict:
         """The recipe at the config's scale, every ``grid`` of a model replaced by its members."""
         recipe = at_scale(copy.deepcopy(content), self.config["scale"])
         for name in [name for name, one in recipe["models"].items() if "grid" in one]:
             settings = recipe["models"].pop(name)
             grid = settings.pop("grid")
+            source = sources["models"][name]
             check_schema(grid, GRID, source, f"models.{name}.grid")
             for key, values in grid.items():
                 if isinstance(values, str):
@@ -392,17 +465,20 @@ class Loader:
                 chosen = dict(zip(grid, values, strict=True))
                 members.append(name + "".join(map(variant_suffix, chosen, chosen.values())))
                 recipe["models"][members[-1]] = settings | chosen
+                sources["models"][members[-1]] = source
             for section in KINDS:
                 for one in recipe[section].values():
                     for key in self._model_keys(section, one):
                         one[key] = members if one[key] == name else one[key]
         return recipe
 
-    def _check(self, recipe: dict, source: str) -> None:
+    def _check(self, recipe: dict, sources: dict) -> None:
         for section, kind in KINDS.items():
             schemas = self.schemas[section]
             for entry, settings in recipe[section].items():
-                where = f"{section}.{entry}"
+                source, where = sources[section][entry], f"{section}.{entry}"
+                if kind not in settings:
+                    raise InputError(f"{source}: {where}: the key {kind!r} is missing")
                 if settings[kind] not in schemas:
                     raise InputError(
                         f"{source}: {where}.{kind}: unknown {kind} {settings[kind]!r}"
@@ -459,7 +535,7 @@ class Loader:
 
     def _model_keys(self, section: str, settings: dict) -> dict[str, str]:
         """The settings that name models, with the type that these must have."""
-        schema = self.schemas[section].get(settings[KINDS[section]], {"properties": {}})
+        schema = self.schemas[section].get(settings.get(KINDS[section]), {"properties": {}})
         return {
             key: one["model_type"]
             for key, one in schema["properties"].items()
@@ -476,16 +552,59 @@ class Loader:
         return {key: settings[key] for key in self._model_keys(section, settings)}
 
     def fits(self, settings: dict, what: str) -> bool:
-        """Whether the settings of a method fit what its schema says under ``needs_validation`` (it
-        chooses something on the validation OOD set) or ``predicts`` (it names a class)."""
+        """Whether the settings of a method fit what its schema says under ``needs_validation``,
+        ``predicts`` or ``fitted``."""
         from jsonschema import Draft202012Validator
 
         schema = self.schemas["methods"][settings["pipeline"]].get(what, False)
         return Draft202012Validator(schema).is_valid(settings)
 
     def provides(self, section: str, settings: dict, what: str) -> bool:
-        """Whether the schema of a model or method says that its rules write ``what``."""
+        """Whether the schema of a model or method says that its jobs leave ``what``."""
         return what in self.schemas[section][settings[KINDS[section]]].get("provides", [])
+
+    def scored_together(self, benchmark: Benchmark) -> list[list[str]]:
+        """The benchmark's methods, those that one job scores in one list: of one pipeline, with
+        the same value of the setting that its schema names under ``shares``."""
+        groups: dict[tuple, list[str]] = {}
+        for name, settings in benchmark.methods.items():
+            pipeline = settings["pipeline"]
+            shared = settings.get(self.schemas["methods"][pipeline].get("shares"))
+            groups.setdefault((pipeline, shared or name), []).append(name)
+        return list(groups.values())
+
+    def chosen_modules(self, section: str, settings: dict) -> list[str]:
+        """The library's modules that settings choose: that of the model or method, and those that
+        ``CHOOSERS`` name."""
+        chosen = [self.modules[section][settings[KINDS[section]]]]
+        for key, folder in CHOOSERS.items():
+            if key in settings:
+                chosen.append(f"ood.{folder}.{settings[key]}")
+        return chosen
+
+    def variant_of(self, method: str) -> list | None:
+        """Method, setting and value of one of the config's variants; None for another method."""
+        for base, changes in self.config["variants"].items():
+            for path, value, name in _variants(base, changes):
+                if name == method:
+                    return [base, path, value]
+        return None
+
+    def recipe_of(self, benchmark: Benchmark, method: str) -> dict:
+        """All settings that a method's scores follow from, those of its models among them."""
+        settings = benchmark.methods[method]
+        models, waiting = {}, self.models_of("methods", settings)
+        while waiting:
+            name = waiting.pop()
+            models[name] = benchmark.models[name]
+            waiting += self.models_of("models", models[name])
+        validation = benchmark.validation and [benchmark.validation.dataset]
+        return {
+            "id": [benchmark.dataset, list(benchmark.classes), list(benchmark.shape)],
+            "validation": validation and [*validation, benchmark.validation.classes],
+            "method": settings,
+            "models": models,
+        }
 
 
 def _range(settings: dict, key: str, source: str, where: str) -> list[int]:

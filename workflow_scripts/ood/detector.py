@@ -1,6 +1,13 @@
-"""The contract of a method, and the one way to score an image set."""
+"""The contract of a method, and the one way to score an image set.
 
-from dataclasses import dataclass
+A method's module has ``MODELS``, what it trains, by type: ``fit(settings, inputs, run)`` gives the
+network and what its training leaves; and for its detectors ``fit(settings, inputs, run)`` ->
+``Fitted`` and ``load(content, machine)`` -> ``Detector``. Where its schema says so, it also has
+``at_snapshot(detector, state)``, the detector with a state or settings that the ``oracle`` protocol
+chooses from, and ``generate(settings, inputs, run)`` -> ``PseudoOOD``.
+"""
+
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -25,6 +32,47 @@ class Record:
     arxiv: str | None
     seed_settings: str
     tuned_on: str
+
+
+@dataclass
+class Fitted:
+    """What fitting a detector leaves.
+
+    :param content: all that ``load`` needs; tensors, numbers and text in dictionaries and lists
+    :param parameters: how many numbers were learned
+    :param facts: numbers and text to keep beside the detector
+    :param tables: rows to keep beside it, by name
+    :param history: one row per epoch where fitting trains
+    :param snapshots: what the ``oracle`` protocol chooses from, by name
+    :param panels: score histograms to look at: by title, scores of ID and of OOD images and their
+        AUROC
+    """
+
+    content: dict
+    record: Record
+    parameters: int
+    facts: dict = field(default_factory=dict)
+    tables: dict[str, list[dict]] = field(default_factory=dict)
+    history: list[dict] | None = None
+    snapshots: dict = field(default_factory=dict)
+    panels: dict[str, tuple[np.ndarray, np.ndarray, float]] = field(default_factory=dict)
+
+
+@dataclass
+class PseudoOOD:
+    """Generated images to keep and to look at.
+
+    :param sets: image sets by file name; ``test`` can be an OOD set of a benchmark
+    :param kinds: what the labels of ``test`` mean
+    :param rows: titles and images ``[N, H, W, C]`` of a grid, ``heads`` the titles of its columns
+    :param latents: a plane of the latent space to look at, see ``plots.latents``
+    """
+
+    sets: dict[str, ImageSet]
+    rows: list[tuple[str, np.ndarray]]
+    heads: list[str] | None = None
+    kinds: list[str] | None = None
+    latents: dict | None = None
 
 
 class Detector(Protocol):
@@ -59,7 +107,7 @@ class Remembered(nn.Module):
 
 
 def run(
-    detectors: dict[str, Detector], image_set: ImageSet, machine: Machine, batch_size: int
+    detectors: dict[str, Detector], image_set: ImageSet, machine: Machine
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Score a whole image set with each detector.
 
@@ -67,8 +115,10 @@ def run(
         where the method does not classify
     """
     found = {name: ([], []) for name in detectors}
-    for start in range(0, len(image_set), batch_size):
-        batch = to_tensor(image_set.images[start : start + batch_size]).to(machine.device)
+    for start in range(0, len(image_set), machine.scoring_batch):
+        batch = to_tensor(image_set.images[start : start + machine.scoring_batch]).to(
+            machine.device
+        )
         batch = to_unit(batch)
         for name, detector in detectors.items():
             with torch.no_grad(), machine.autocast():

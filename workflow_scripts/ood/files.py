@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, and their checksums. Standard library only."""
 
+import csv
 import hashlib
 import json
 import os
@@ -32,6 +33,19 @@ def checksum(path: str | Path, algorithm: str = "sha256") -> str:
     """Hexadecimal digest of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def digest_file(path: str | Path) -> Path:
+    """The file beside a large one that holds its SHA-256, as ``sha256sum`` writes it."""
+    return Path(f"{path}.sha256")
+
+
+def save_rows(rows: list[dict], path: str | Path) -> None:
+    """A CSV file of rows with the same keys, at least one."""
+    with atomic(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def save_json(path: str | Path, content: dict) -> None:

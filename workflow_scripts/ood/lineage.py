@@ -1,5 +1,7 @@
-"""Where a result comes from: settings, inputs, versions, revision."""
+"""Where a result comes from: settings, code, inputs, versions, revision."""
 
+import ast
+import functools
 import hashlib
 import json
 import platform
@@ -7,12 +9,76 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ood.files import checksum, load_json
+
 PACKAGES = ("snakemake", "torch", "torchvision", "numpy", "pandas", "scikit-learn")
 
 
 def digest(*parts: object) -> str:
     """SHA-256 of JSON-able parts; the order of dictionary keys does not matter."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+@functools.cache
+def _parsed(path: Path) -> tuple[str, tuple[str, ...]]:
+    """The meaning of a source file as a short hash, and the modules that it imports.
+
+    Comments, docstrings and layout are left out of the hash.
+    """
+    tree = ast.parse(path.read_text(), str(path))
+    imported = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            imported += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                node.body = node.body[1:]
+    meaning = hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:12]
+    return meaning, tuple(dict.fromkeys(imported))
+
+
+def _module_file(folder: Path, module: str) -> Path | None:
+    base = folder.joinpath(*module.split("."))
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+@functools.cache
+def _closure(folder: Path, path: Path) -> frozenset[Path]:
+    found, waiting = set(), [path]
+    while waiting:
+        source = waiting.pop()
+        if source not in found:
+            found.add(source)
+            modules = _parsed(source)[1]
+            waiting += [one for name in modules if (one := _module_file(folder, name))]
+    return frozenset(found)
+
+
+def code(folder: Path, *names: str) -> dict[str, str]:
+    """The meaning of files and of all local ones that they import, by path from ``folder``.
+
+    :param names: paths from ``folder``, or modules; what is no file there is left out
+    """
+    found: set[Path] = set()
+    for name in names:
+        path = folder / name if name.endswith(".py") else _module_file(folder, name)
+        if path is not None and path.is_file():
+            found |= _closure(folder, path)
+    return {str(path.relative_to(folder)): _parsed(path)[0] for path in sorted(found)}
+
+
+def content_digest(path: str | Path) -> str:
+    """What a file holds, whoever wrote it and when: SHA-256; of JSON without ``lineage``."""
+    path = Path(path)
+    if path.suffix != ".json":
+        return checksum(path)
+    return digest({key: one for key, one in load_json(path).items() if key != "lineage"})
 
 
 def versions() -> dict[str, str]:

@@ -1,14 +1,18 @@
 """From metrics JSON to CSV tables. Numeric columns stay numeric; every other table is derived from
 ``metrics.csv``."""
 
+import copy
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
+from ood.config import Loader
 from ood.errors import InputError
 from ood.files import atomic, load_json
 from ood.metrics import BOOTSTRAPPED
+from ood.provenance import made_from
 
 KEYS = ["benchmark", "scale", "id_dataset", "method", "ood_set", "ood_dataset", "group"]
 KEYS += ["protocol", "tuned_on"]
@@ -32,6 +36,9 @@ MEASURES = [
 INTERVALS = [f"{measure}_{end}" for measure in ("auroc", *BOOTSTRAPPED) for end in ("low", "high")]
 COUNTS = ["n_id", "n_ood", "infinite", "parameters", "snapshot"]
 METRICS_COLUMNS = ["seed", *KEYS, *COUNTS, *MEASURES, *INTERVALS, "flags"]
+COMPARISON_COLUMNS = ["benchmark", "scale", "seed", "ood_set", "method", "reference"]
+COMPARISON_COLUMNS += ["auroc_difference", "auroc_difference_low", "auroc_difference_high"]
+COMPARISON_COLUMNS += ["p_value"]
 
 
 CONVENTION = (
@@ -46,6 +53,88 @@ def save_csv(table: pd.DataFrame, path: str | Path) -> None:
     """Write a table, whole or not at all."""
     with atomic(path) as temporary:
         table.to_csv(temporary, index=False)
+
+
+@dataclass
+class Standing:
+    """What a results folder holds that today's settings and code would not make otherwise.
+
+    :param metrics: files, by path
+    :param comparisons: files, by path
+    :param left_out: how many pairs are not among the metrics, by scale, benchmark and method
+    """
+
+    metrics: list[Path] = field(default_factory=list)
+    comparisons: list[Path] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)
+
+
+def standing(results: Path, asked: list[Path], root: Path, config: dict) -> Standing:
+    """Compare what each method's metrics were made from with what they would be made from today.
+
+    :param asked: metrics of the config's own pairs, which are up to date
+    :param root: the workflow's folder
+    """
+    found, digests = Standing(), {}
+    for path in sorted(results.glob("*/*/seed*/metrics/*/made_from*.json")):
+        folder, suffix = path.parent, path.stem.removeprefix("made_from")
+        scale, benchmark, method = folder.parts[-5], folder.parts[-4], folder.name
+        recorded = load_json(path)
+        if (at := (scale, benchmark, method)) not in digests:
+            digests[at] = _digest_today(root, config, *at, recorded["variant"])
+        mine = [
+            file
+            for file in sorted(folder.glob(f"*{suffix}.json"))
+            if file != path and _suffix(file) == suffix and file.stem != "against_reference"
+        ]
+        stands = recorded["digest"] == digests[at]
+        # of a method that is asked for now, other OOD sets of before may be there
+        found.metrics += [file for file in mine if stands or file in asked]
+        if not stands and (old := [file for file in mine if file not in asked]):
+            name = f"{scale} {benchmark} {method}"
+            found.left_out[name] = found.left_out.get(name, 0) + len(old)
+        comparison = folder / "against_reference.json"
+        if not suffix and comparison.exists():
+            row = load_json(comparison)
+            other = scale, benchmark, row["reference"]
+            if other not in digests:
+                digests[other] = _digest_today(root, config, *other, None)
+            if row["made_from"] == [digests[at], digests[other]]:
+                found.comparisons.append(comparison)
+    return found
+
+
+def _suffix(path: Path) -> str:
+    """The protocol in a file's name."""
+    return "".join(Path(path.stem).suffixes)
+
+
+def _digest_today(
+    root: Path, config: dict, scale: str, benchmark: str, method: str, variant: list | None
+) -> str | None:
+    """What today's settings would make a method's metrics from; None where they know it not."""
+    variants = {variant[0]: {variant[1]: [variant[2]]}} if variant else {}
+    changes = {"benchmarks": [benchmark], "scale": scale, "methods": [method]}
+    changes |= {"reference": variant[0] if variant else method, "variants": variants}
+    changes["methods"] = [variant[0] if variant else method]
+    try:
+        loader = Loader(root, copy.deepcopy(config) | changes)
+        one = loader.benchmarks()[benchmark]
+        return made_from(loader, root / "workflow_scripts", one, method)["digest"]
+    except (InputError, KeyError):
+        return None
+
+
+def comparisons_table(found: Standing) -> pd.DataFrame:
+    """Every method's AUROC minus that of the reference method on the same images."""
+    rows = []
+    for path in found.comparisons:
+        one = load_json(path)
+        for ood, values in one["ood_sets"].items():
+            known = [one["benchmark"], path.parts[-6], one["seed"], ood, one["method"]]
+            rows.append([*known, one["reference"], *values.values()])
+    table = pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
+    return table.sort_values(COMPARISON_COLUMNS[:5], ignore_index=True)
 
 
 def metrics_table(paths: Iterable[str | Path]) -> pd.DataFrame:
@@ -126,32 +215,32 @@ def published_table(summary: pd.DataFrame, published: pd.DataFrame) -> pd.DataFr
     return table[[*order, "confidence", "source"]]
 
 
-def costs_table(folders: Iterable[str | Path]) -> pd.DataFrame:
-    """One row per training, fitting or scoring job, from Snakemake's benchmark files.
+def costs_table(results: Path) -> pd.DataFrame:
+    """One row per training, fitting, generating or scoring job, from Snakemake's benchmark files.
 
     ``seconds`` is wall time with imports; ``images_per_second`` is the training loop's own median.
+    A job that scores several methods has the first one's name.
     """
     rows = []
-    for folder in map(Path, folders):
-        for path in sorted(folder.rglob("*.jsonl")):
-            step, *names = path.relative_to(folder).with_suffix("").parts
-            for line in pd.read_json(path, lines=True).to_dict("records"):
-                run = Path("results", *folder.parts[-2:], step, names[0])
-                rows.append(
-                    {
-                        "benchmark": folder.parts[-2],
-                        "seed": int(folder.name.removeprefix("seed")),
-                        "step": step,
-                        "name": names[0],
-                        "dataset": names[1] if len(names) > 1 else None,
-                        "seconds": line["s"],
-                        "cpu_seconds": line["cpu_time"],
-                        "peak_memory_mib": line["max_rss"],
-                        "threads": line.get("threads"),
-                        **_run_facts(run),
-                    }
-                )
-    columns = ["benchmark", "seed", "step", "name", "dataset", "seconds", "cpu_seconds"]
+    for path in sorted(results.glob("costs/*/*/seed*/*/*.jsonl")):
+        scale, benchmark, seed, step = path.parts[-5:-1]
+        name = path.stem
+        for line in pd.read_json(path, lines=True).to_dict("records"):
+            rows.append(
+                {
+                    "benchmark": benchmark,
+                    "scale": scale,
+                    "seed": int(seed.removeprefix("seed")),
+                    "step": step,
+                    "name": name,
+                    "seconds": line["s"],
+                    "cpu_seconds": line["cpu_time"],
+                    "peak_memory_mib": line["max_rss"],
+                    "threads": line.get("threads"),
+                    **_run_facts(results / scale / benchmark / seed / step / name),
+                }
+            )
+    columns = ["benchmark", "scale", "seed", "step", "name", "seconds", "cpu_seconds"]
     columns += ["peak_memory_mib", "threads", "epochs", "images_per_second", "parameters"]
     return pd.DataFrame(rows).reindex(columns=columns)
 
@@ -168,8 +257,11 @@ def _run_facts(run: Path) -> dict:
     return facts
 
 
-def leaderboard_text(leaderboard: pd.DataFrame) -> str:
-    """The leaderboard as Markdown, percentages with the standard deviation over seeds."""
+def leaderboard_text(leaderboard: pd.DataFrame, left_out: dict[str, int]) -> str:
+    """The leaderboard as Markdown, percentages with the standard deviation over seeds.
+
+    :param left_out: see ``Standing``
+    """
 
     def cell(mean: float, deviation: float) -> str:
         if pd.isna(mean):
@@ -201,6 +293,12 @@ def leaderboard_text(leaderboard: pd.DataFrame) -> str:
         parts.append(
             f"## {benchmark} ({scale} scale, {seeds} seed{'s' if seeds > 1 else ''}; percent)\n\n"
             + markdown([*header, "flags"], lines)
+        )
+    if left_out:
+        listed = "\n".join(f"* {name}: {count}" for name, count in left_out.items())
+        parts.append(
+            f"Left out, {sum(left_out.values())} pairs in the results folder that today's settings "
+            f"and code would compute again:\n\n{listed}"
         )
     return "\n\n".join([*parts, CONVENTION]) + "\n"
 

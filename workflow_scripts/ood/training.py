@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from ood.errors import InputError
-from ood.files import atomic
-from ood.images import ImageSet, to_unit
+from ood.files import atomic, digest_file
+from ood.images import ImageSet, to_tensor, to_unit
 
 log = logging.getLogger(__name__)
 
@@ -32,19 +33,31 @@ class Machine:
 
     :param device: ``cpu`` or ``cuda``
     :param precision: ``float32``, or ``bfloat16`` for autocast
+    :param scoring_batch: images in one scoring pass
+    :param networks: those in use, see ``shared``
     """
 
     device: torch.device
     precision: str = "float32"
+    scoring_batch: int = 500
+    networks: dict = field(default_factory=dict, compare=False, repr=False)
 
     def autocast(self):
         return torch.autocast(
             self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"
         )
 
+    def shared(self, build: Callable[..., nn.Module], content: dict) -> nn.Module:
+        """``build(settings, state, machine)`` of a model's content; the same object for equal
+        content, so that detectors which are scored together can share its passes."""
+        key = build, json.dumps(content["settings"], sort_keys=True), state_digest(content["state"])
+        if key not in self.networks:
+            self.networks[key] = build(content["settings"], content["state"], self)
+        return self.networks[key]
+
 
 @contextmanager
-def machine(device: str, precision: str, locks: Path):
+def machine(device: str, precision: str, scoring_batch: int, locks: Path):
     """Yield the ``Machine`` for ``device`` (``auto``, ``cpu`` or ``cuda``).
 
     Where several GPUs are visible and nobody assigned one (``CUDA_VISIBLE_DEVICES`` unset), the
@@ -57,7 +70,7 @@ def machine(device: str, precision: str, locks: Path):
     if device == "cpu":
         # saturated units make denormal numbers, on which a CPU is many times slower
         torch.set_flush_denormal(True)
-        yield Machine(torch.device("cpu"), precision)
+        yield Machine(torch.device("cpu"), precision, scoring_batch)
         return
     if not torch.cuda.is_available():
         raise InputError(
@@ -66,7 +79,7 @@ def machine(device: str, precision: str, locks: Path):
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cudnn.allow_tf32 = True
     if "CUDA_VISIBLE_DEVICES" in os.environ:
-        yield Machine(torch.device("cuda"), precision)
+        yield Machine(torch.device("cuda"), precision, scoring_batch)
         return
     from filelock import FileLock, Timeout
 
@@ -76,7 +89,7 @@ def machine(device: str, precision: str, locks: Path):
         for index, lock in enumerate(candidates):
             try:
                 with lock.acquire(timeout=0.5):
-                    yield Machine(torch.device("cuda", index), precision)
+                    yield Machine(torch.device("cuda", index), precision, scoring_batch)
                     return
             except Timeout:
                 continue
@@ -96,22 +109,34 @@ class Run:
     :param checkpoint: side file, written after every epoch and every ``CHECKPOINT_SECONDS``;
         whoever started the run deletes it when the results are safe
     :param identity: digest of settings, data and code; a checkpoint of another is not resumed
+    :param snapshots: whether to keep the states that the ``oracle`` protocol chooses from
+    :param origin: what ``seed`` was derived from
     """
 
     seed: int
     machine: Machine
     checkpoint: Path
     identity: str
+    snapshots: bool = False
+    origin: tuple[object, ...] = ()
+
+    def seed_of(self, part: str) -> int:
+        """A seed for a part of the run."""
+        return derive_seed(*self.origin, part)
 
 
 def save_model(path: str | Path, content: dict) -> None:
-    """``torch.save``, whole or not at all; tensors are moved to the CPU by the caller."""
+    """``torch.save``, whole or not at all, and its SHA-256 beside it; tensors are moved to the CPU
+    by the caller."""
     # through memory: torch.save would write the temporary file's random name into the archive, and
     # turn a full disk into an internal error
     buffer = io.BytesIO()
     torch.save(content, buffer)
     with atomic(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
+    with atomic(digest_file(path)) as temporary:
+        found = hashlib.sha256(buffer.getbuffer()).hexdigest()
+        temporary.write_text(f"{found}  {Path(path).name}\n")
 
 
 def load_model(path: str | Path) -> dict:
@@ -144,6 +169,71 @@ def state_digest(state: dict[str, Tensor]) -> str:
     return hashed.hexdigest()
 
 
+class Saved:
+    """A trained model: the folder with its ``model.pt`` and ``states.pt``, read when asked for.
+
+    :param folder: of the name of the model
+    :param best: whether ``state`` is the best state on the validation sets instead of the last one
+    """
+
+    def __init__(self, folder: str | Path, best: bool = False):
+        self.folder, self.use_best = Path(folder), best
+        self.name = self.folder.name
+
+    @cached_property
+    def _model(self) -> dict:
+        return load_model(self.folder / "model.pt")
+
+    @cached_property
+    def _states(self) -> dict:
+        return load_model(self.folder / "states.pt")
+
+    @property
+    def settings(self) -> dict:
+        return self._model["settings"]
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        return self._states["best"] if self.use_best else self._model["state"]
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers were learned."""
+        return self._model["parameters"]
+
+    @property
+    def snapshots(self) -> dict[int, dict[str, Tensor]]:
+        """States by step of training."""
+        return self._states["snapshots"]
+
+    @property
+    def content(self) -> dict:
+        """``settings`` and ``state``."""
+        return {"settings": self.settings, "state": self.state}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a model or a detector is fitted on; None, or missing, where its rule does not say.
+
+    :param images: ID training images with labels 0 .. K - 1
+    :param test: ID test images, likewise
+    :param classes: the labels' names: the ID classes in the order in which they were renumbered
+    :param validation: the benchmark's validation OOD set
+    :param validation_name: what the tables call it
+    :param models: trained models by the setting that names one, or several
+    :param file: a file of the user's that the settings name
+    """
+
+    images: ImageSet | None = None
+    test: ImageSet | None = None
+    classes: tuple[int, ...] = ()
+    validation: ImageSet | None = None
+    validation_name: str | None = None
+    models: dict[str, Saved | list[Saved]] = field(default_factory=dict)
+    file: Path | None = None
+
+
 def _resume(run: Run) -> dict | None:
     path = run.checkpoint
     if not path.exists():
@@ -164,19 +254,31 @@ def _resume(run: Run) -> dict | None:
 
 @dataclass
 class Trained:
-    """What a run leaves.
+    """What a training leaves: always in this form, see ``save_trained``.
 
     :param history: one row per epoch
     :param kept_epoch: the epoch whose weights the network has in the end
     :param snapshots: the trained part's state by step
-    :param best_epoch: the best epoch by ``train``'s ``best``, and its state
+    :param best_epoch: the best epoch by ``Watch.best``, and its state
     """
 
     history: list[dict]
     kept_epoch: int
-    snapshots: dict[int, dict[str, Tensor]]
+    snapshots: dict[int, dict[str, Tensor]] = field(default_factory=dict)
     best_epoch: int | None = None
     best_state: dict[str, Tensor] | None = None
+
+
+def save_trained(folder: Path, settings: dict, network: nn.Module, trained: Trained) -> int:
+    """``model.pt`` (settings, last state, size) and ``states.pt`` (best state, snapshots by step).
+
+    :return: how many numbers were learned
+    """
+    state = cpu_state(network)
+    size = sum(value.numel() for value in network.parameters())
+    save_model(folder / "model.pt", {"settings": settings, "state": state, "parameters": size})
+    save_model(folder / "states.pt", {"best": trained.best_state, "snapshots": trained.snapshots})
+    return size
 
 
 OPTIMIZERS = {
@@ -225,27 +327,164 @@ def split(image_set: ImageSet, share: float, seed: int) -> tuple[ImageSet, Image
     )
 
 
-def _validate(
-    network: nn.Module,
-    loss: Callable[[Tensor, Tensor], dict[str, Tensor]],
-    inputs: Tensor,
-    labels: Tensor,
-    batch_size: int,
-    run: Run,
-) -> dict[str, float]:
-    """Means of the loss's terms in eval mode; whatever is drawn is the same in every epoch."""
-    training = network.training
-    network.eval()
-    torch.manual_seed(derive_seed(run.seed, "validation"))
-    sums: dict[str, float] = {}
-    with torch.no_grad(), run.machine.autocast():
+class Stream:
+    """The batches of one or two sources, on the device; images are scaled to [0, 1] there.
+
+    :param inputs: ``[N, ...]``, uint8 images or floats, which are used as they are
+    :param labels: int64 ``[N]``
+    :param beside: other inputs; each step has as many of them as of ``inputs``, and one is not used
+        twice before all have been used
+    :param augment: applied to the batches of both
+    :param order: called at the start of an epoch for the indices whose batches it trains on;
+        without it all inputs in random order
+    """
+
+    def __init__(
+        self,
+        inputs: Tensor,
+        labels: Tensor,
+        batch_size: int,
+        *,
+        beside: Tensor | None = None,
+        augment: Callable[[Tensor], Tensor] | None = None,
+        order: Callable[[], Tensor] | None = None,
+    ):
+        self.inputs, self.labels, self.batch_size = inputs, labels, batch_size
+        self.beside, self.augment, self.order = beside, augment, order
+        self.batches = -(-len(inputs) // batch_size)
+        if order is not None:
+            self.batches = len(inputs) // batch_size
+        # batch norm cannot train on a single image
+        elif len(inputs) % batch_size == 1 and len(inputs) > 1:
+            self.batches -= 1
+
+    def to(self, device: torch.device) -> None:
+        self.inputs, self.labels = self.inputs.to(device), self.labels.to(device)
+        self.beside = None if self.beside is None else self.beside.to(device)
+
+    def shuffle(self, batches: int | None) -> None:
+        """Draw an epoch's order from PyTorch's global random state.
+
+        :param batches: how many; None for one pass
+        """
+        wanted = len(self.inputs) if batches is None else batches * self.batch_size
+        drawn = self.order() if self.order else shuffled(len(self.inputs), wanted)
+        self._drawn = drawn.to(self.inputs.device)
+        if self.beside is not None:
+            self._drawn_beside = shuffled(len(self.beside), wanted).to(self.inputs.device)
+
+    def batch(self, number: int) -> tuple[Tensor, ...]:
+        """Float32 inputs, int64 labels and, with a second source, its inputs."""
+        part = slice(number * self.batch_size, (number + 1) * self.batch_size)
+        chosen = self._drawn[part]
+        found = [to_unit(self.inputs[chosen])]
+        if self.beside is not None:
+            found.append(to_unit(self.beside[self._drawn_beside[part]]))
+        if self.augment:
+            found = [self.augment(one) for one in found]
+        return found[0], self.labels[chosen], *found[1:]
+
+
+def stream(image_set: ImageSet, batch_size: int, **more) -> Stream:
+    """The batches of an image set; ``more`` is ``Stream``'s."""
+    return Stream(*tensors(image_set), batch_size, **more)
+
+
+def tensors(image_set: ImageSet) -> tuple[Tensor, Tensor]:
+    """uint8 or float32 images ``[N, C, H, W]`` and int64 labels ``[N]``."""
+    return to_tensor(image_set.images), torch.from_numpy(image_set.labels)
+
+
+def shuffled(count: int, wanted: int) -> Tensor:
+    """At least ``wanted`` indices below ``count`` in random order, none twice before all once."""
+    order = torch.randperm(count)
+    while len(order) < wanted:
+        order = torch.cat([order, torch.randperm(count)])
+    return order
+
+
+@dataclass
+class Watch:
+    """What is looked at after every epoch, with the network in eval mode.
+
+    :param held_out: inputs and labels, on which the loss is recorded as ``validation_<term>``
+    :param measure: called without gradients; its values are recorded
+    :param best: the number (from 1) of the best epoch of a history; its state is handed back beside
+        the last one
+    :param patience: stop after so many epochs without a lower ``validation_loss`` and go back to
+        the best epoch; None keeps the last
+    """
+
+    held_out: tuple[Tensor, Tensor] | None = None
+    measure: Callable[[], dict[str, float]] | None = None
+    best: Callable[[list[dict]], int] | None = None
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.patience is not None:
+            self.best = _lowest_loss
+
+    def to(self, device: torch.device) -> None:
+        if self.held_out is not None:
+            self.held_out = tuple(part.to(device) for part in self.held_out)
+
+    def exhausted(self, history: list[dict]) -> bool:
+        return self.patience is not None and len(history) - self.best(history) >= self.patience
+
+    def look(
+        self, network: nn.Module, loss: Callable[..., dict[str, Tensor]], batch_size: int, run: Run
+    ) -> dict[str, float]:
+        """Whatever is drawn is the same in every epoch."""
+        mode = network.training
+        network.eval()
+        found = {}
+        with torch.no_grad(), run.machine.autocast():
+            if self.held_out is not None:
+                torch.manual_seed(derive_seed(run.seed, "validation"))
+                found |= self._held_out_means(loss, batch_size)
+            if self.measure is not None:
+                found |= self.measure()
+        network.train(mode)
+        return found
+
+    def _held_out_means(
+        self, loss: Callable[..., dict[str, Tensor]], batch_size: int
+    ) -> dict[str, float]:
+        inputs, labels = self.held_out
+        sums: dict[str, float] = {}
         for start in range(0, len(inputs), batch_size):
             batch = to_unit(inputs[start : start + batch_size])
-            terms = loss(batch, labels[start : start + batch_size])
-            for name, value in terms.items():
+            for name, value in loss(batch, labels[start : start + batch_size]).items():
                 sums[name] = sums.get(name, 0) + float(value) * len(batch)
-    network.train(training)
-    return {f"validation_{name}": value / len(inputs) for name, value in sums.items()}
+        return {f"validation_{name}": value / len(inputs) for name, value in sums.items()}
+
+
+def _lowest_loss(history: list[dict]) -> int:
+    """The first epoch with the lowest validation loss; 0 before the first."""
+    losses = [row["validation_loss"] for row in history]
+    return losses.index(min(losses)) + 1 if losses else 0
+
+
+class Schedule:
+    """How long a run is, and at which learning rate.
+
+    :param settings: ``optimizer``, and ``epochs``, passes over the data, or ``steps`` and
+        ``evaluate_every``: then an epoch is so many steps
+    """
+
+    def __init__(self, settings: dict, data: "Stream"):
+        self.optimizer = settings["optimizer"]
+        self.by_steps = "steps" in settings
+        self.per_epoch = settings["evaluate_every"] if self.by_steps else data.batches
+        self.total = settings["steps"] if self.by_steps else settings["epochs"] * self.per_epoch
+
+    def length(self, epoch: int) -> int:
+        """Steps of an epoch (from 1); 0 after the last."""
+        return max(0, min(self.per_epoch, self.total - (epoch - 1) * self.per_epoch))
+
+    def rate(self, done: int) -> float:
+        """The learning rate after ``done`` steps."""
+        return learning_rate(self.optimizer, done, self.total)
 
 
 @dataclass
@@ -291,24 +530,46 @@ class _Progress:
         self.steps, self.images, self.seconds, self.sums, self.random = 0, 0, 0.0, {}, {}
 
 
+class _Checkpoint:
+    """A run's side file: all that an interrupted run needs to go on."""
+
+    def __init__(self, run: Run, part: nn.Module, optimizer: torch.optim.Optimizer):
+        self.run, self.part, self.optimizer = run, part, optimizer
+        self.saved = time.monotonic()
+
+    def restore(self) -> _Progress:
+        """Where the run stands; weights and optimiser are put back."""
+        if not (found := _resume(self.run)):
+            return _Progress()
+        self.part.load_state_dict(found["network"])
+        self.optimizer.load_state_dict(found["optimizer"])
+        return _Progress(**found["progress"])
+
+    def due(self) -> bool:
+        return time.monotonic() - self.saved >= CHECKPOINT_SECONDS
+
+    def save(self, progress: _Progress) -> None:
+        content = {
+            "identity": self.run.identity,
+            "network": cpu_state(self.part),
+            "optimizer": self.optimizer.state_dict(),
+            "progress": vars(progress),
+        }
+        save_model(self.run.checkpoint, content)
+        self.saved = time.monotonic()
+
+
 def train(
     network: nn.Module,
     loss: Callable[..., dict[str, Tensor]],
-    inputs: Tensor,
-    labels: Tensor,
+    data: Stream,
     settings: dict,
     run: Run,
     *,
-    trained: nn.Module | None = None,
-    augment: Callable[[Tensor], Tensor] | None = None,
+    part: nn.Module | None = None,
+    watch: Watch | None = None,
     snapshot_every: int | None = None,
-    validation: tuple[Tensor, Tensor] | None = None,
-    patience: int | None = None,
     before_epoch: Callable[[int], None] | None = None,
-    beside: Tensor | None = None,
-    measure: Callable[[], dict[str, float]] | None = None,
-    best: Callable[[list[dict]], int] | None = None,
-    order: Callable[[], Tensor] | None = None,
 ) -> Trained:
     """Train ``network`` in place.
 
@@ -317,229 +578,91 @@ def train(
     ends.
 
     :param network: on ``run.machine.device``, in the mode (train or eval) that training needs
-    :param loss: maps a batch (float32 inputs, int64 labels) to named terms; ``"loss"`` is
-        minimised, all are recorded
-    :param inputs: ``[N, ...]``; uint8 images are moved whole to the device and scaled to [0, 1]
-        there, floats are used as they are
-    :param labels: int64 ``[N]``
-    :param settings: ``batch_size``, ``optimizer`` (see ``build_optimizer``), and ``epochs``, passes
-        over the inputs, or ``steps`` and ``evaluate_every``: then an epoch is so many steps, on
-        inputs in random order
-    :param trained: the part of ``network`` that is optimised, checkpointed and snapshot; all of it
-        by default
-    :param snapshot_every: keep ``trained``'s state every so many steps, and at the end
-    :param validation: held-out inputs and labels, on which the loss is recorded after every epoch
-        as ``validation_<term>``, with ``network`` in eval mode
-    :param patience: stop after so many epochs without a lower ``validation_loss`` and go back to
-        the best epoch; None keeps the last
+    :param loss: maps a batch of ``data`` to named terms; ``"loss"`` is minimised, all are recorded
+    :param settings: of ``Schedule``, and ``optimizer`` (see ``build_optimizer``)
+    :param part: what of ``network`` is optimised, checkpointed and snapshot; all of it by default
+    :param snapshot_every: keep ``part``'s state every so many steps, and at the end
     :param before_epoch: called with the epoch's number (from 1) before the epoch's random state is
         set, so that it may set its own; it must leave the same for an epoch that is resumed at
-    :param beside: other inputs; each step hands as many of them as of ``inputs`` to ``loss``, as a
-        third argument, augmented alike; one is not used twice before all have been used
-    :param measure: called after every epoch in eval mode, without gradients; its values are
-        recorded
-    :param best: the number (from 1) of the best epoch of a history; its state is handed back beside
-        the last one
-    :param order: called at the start of an epoch for the indices whose batches it trains on;
-        without it all inputs in random order
     :raises InputError: if the loss is not finite
     """
-    trained = trained or network
-    machine, chosen_rate = run.machine, settings["optimizer"]["learning_rate"]
-    batch_size = settings["batch_size"]
-    inputs, labels = inputs.to(machine.device), labels.to(machine.device)
-    beside = None if beside is None else beside.to(machine.device)
-    best = _lowest_loss if patience is not None else best
-    if validation is not None:
-        validation = tuple(part.to(machine.device) for part in validation)
-    optimizer = build_optimizer(
-        [p for p in trained.parameters() if p.requires_grad], settings["optimizer"]
-    )
-    if "steps" in settings:
-        per_epoch, total = settings["evaluate_every"], settings["steps"]
-    else:
-        # batch norm cannot train on a single image
-        lone = len(inputs) % batch_size == 1 and len(inputs) > 1
-        per_epoch = -(-len(inputs) // batch_size) - lone
-        if order is not None:
-            per_epoch = len(inputs) // batch_size
-        total = settings["epochs"] * per_epoch
-    progress = _Progress()
-    if resumed := _resume(run):
-        trained.load_state_dict(resumed["network"])
-        optimizer.load_state_dict(resumed["optimizer"])
-        progress = _Progress(**resumed["progress"])
+    part, watch, machine = part or network, watch or Watch(), run.machine
+    data.to(machine.device)
+    watch.to(machine.device)
+    schedule = Schedule(settings, data)
+    learned = [value for value in part.parameters() if value.requires_grad]
+    optimizer = build_optimizer(learned, settings["optimizer"])
+    checkpoint = _Checkpoint(run, part, optimizer)
+    progress = checkpoint.restore()
     history, snapshots = progress.history, progress.snapshots
-    saved = time.monotonic()
-
-    def save() -> None:
-        nonlocal saved
-        content = {
-            "identity": run.identity,
-            "network": cpu_state(trained),
-            "optimizer": optimizer.state_dict(),
-            "progress": vars(progress),
-        }
-        save_model(run.checkpoint, content)
-        saved = time.monotonic()
-
-    while (before := len(history) * per_epoch) < total:
-        epoch, length = len(history) + 1, min(per_epoch, total - before)
-        if patience is not None and epoch - 1 - best(history) >= patience:
-            log.info("no lower validation loss for %d epochs", patience)
+    while length := schedule.length(epoch := len(history) + 1):
+        if watch.exhausted(history):
+            log.info("no lower validation loss for %d epochs", watch.patience)
             break
         begun = time.perf_counter() - progress.seconds
         if before_epoch:
             before_epoch(epoch)
         torch.manual_seed(derive_seed(run.seed, epoch))
-        wanted = length * batch_size if "steps" in settings else len(inputs)
-        drawn = (order() if order else _shuffled(len(inputs), wanted)).to(machine.device)
-        if beside is not None:
-            order_beside = _shuffled(len(beside), wanted).to(machine.device)
+        data.shuffle(length if schedule.by_steps else None)
         progress.restore_random(machine.device)
+        before = (epoch - 1) * schedule.per_epoch
         for number in range(progress.steps, length):
-            step = before + number + 1
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(settings["optimizer"], step - 1, total)
-            part = slice(number * batch_size, (number + 1) * batch_size)
-            chosen = drawn[part]
-            batches = [to_unit(inputs[chosen])]
-            if beside is not None:
-                batches.append(to_unit(beside[order_beside[part]]))
-            if augment:
-                batches = [augment(batch) for batch in batches]
+                group["lr"] = schedule.rate(before + number)
+            batch = data.batch(number)
             with machine.autocast():
-                terms = loss(batches[0], labels[chosen], *batches[1:])
+                terms = loss(*batch)
             optimizer.zero_grad(set_to_none=True)
             terms["loss"].backward()
             optimizer.step()
-            progress.add(terms, len(chosen))
+            progress.add(terms, len(batch[0]))
+            step = before + number + 1
             if snapshot_every and step % snapshot_every == 0:
-                snapshots[step] = cpu_state(trained)
-            if time.monotonic() - saved >= CHECKPOINT_SECONDS:
+                snapshots[step] = cpu_state(part)
+            if checkpoint.due():
                 progress.seconds = time.perf_counter() - begun
                 progress.keep_random(machine.device)
-                save()
-        means = progress.means()
-        seconds = time.perf_counter() - begun
-        if validation is not None:
-            means |= _validate(network, loss, *validation, batch_size, run)
-        if measure is not None:
-            means |= _measured(network, measure, machine)
-        if not all(math.isfinite(value) for value in means.values()):
-            raise InputError(
-                f"training diverged: {means} in step {before + length} of {total}; "
-                f"lower learning_rate (now {chosen_rate:g})"
-                + ("" if machine.precision == "float32" else " or use precision: float32")
-            )
-        passes = (before + length) * batch_size / len(inputs) if "steps" in settings else epoch
-        history.append(
-            {"epoch": passes, "step": before + length, **means}
-            | {"images_per_second": progress.images / seconds, "seconds": seconds}
-        )
-        if best is not None and best(history) == epoch:
-            progress.best = cpu_state(trained)
-        left = (total - before - length) * seconds / length
-        log.info(
-            "step %d/%d  %s  %.0f images/s  %d:%02d left",
-            before + length,
-            total,
-            "  ".join(f"{name} {value:.4f}" for name, value in means.items()),
-            progress.images / seconds,
-            *divmod(round(left), 60),
-        )
+                checkpoint.save(progress)
+        means, seconds = progress.means(), time.perf_counter() - begun
+        means |= watch.look(network, loss, data.batch_size, run)
+        done = before + length
+        _check_finite(means, done, schedule, machine)
+        passes = done * data.batch_size / len(data.inputs) if schedule.by_steps else epoch
+        speed = {"images_per_second": progress.images / seconds, "seconds": seconds}
+        history.append({"epoch": passes, "step": done, **means, **speed})
+        if watch.best is not None and watch.best(history) == epoch:
+            progress.best = cpu_state(part)
+        _report(means, done, schedule.total, seconds / length, speed["images_per_second"])
         progress.next_epoch()
-        save()
+        checkpoint.save(progress)
     if snapshot_every:
-        snapshots.setdefault(history[-1]["step"], cpu_state(trained))
-    if best is None:
+        snapshots.setdefault(history[-1]["step"], cpu_state(part))
+    if watch.best is None:
         return Trained(history, len(history), snapshots)
-    found = best(history)
-    log.info("epoch %d of %d is the best", found, len(history))
-    if patience is None:
-        return Trained(history, len(history), snapshots, found, progress.best)
-    trained.load_state_dict(progress.best)
-    return Trained(history, found, snapshots, found, progress.best)
+    best = watch.best(history)
+    log.info("epoch %d of %d is the best", best, len(history))
+    if watch.patience is not None:
+        part.load_state_dict(progress.best)
+    kept = len(history) if watch.patience is None else best
+    return Trained(history, kept, snapshots, best, progress.best)
 
 
-def _shuffled(count: int, wanted: int) -> Tensor:
-    """At least ``wanted`` indices below ``count`` in random order, none twice before all once."""
-    order = torch.randperm(count)
-    while len(order) < wanted:
-        order = torch.cat([order, torch.randperm(count)])
-    return order
+def _check_finite(means: dict[str, float], done: int, schedule: Schedule, machine: Machine) -> None:
+    if all(math.isfinite(value) for value in means.values()):
+        return
+    precision = "" if machine.precision == "float32" else " or use precision: float32"
+    raise InputError(
+        f"training diverged: {means} in step {done} of {schedule.total}; "
+        f"lower learning_rate (now {schedule.optimizer['learning_rate']:g}){precision}"
+    )
 
 
-def _measured(
-    network: nn.Module, measure: Callable[[], dict[str, float]], machine: Machine
-) -> dict[str, float]:
-    """What ``measure`` finds in eval mode."""
-    training = network.training
-    network.eval()
-    with torch.no_grad(), machine.autocast():
-        found = measure()
-    network.train(training)
-    return found
-
-
-def _lowest_loss(history: list[dict]) -> int:
-    """The first epoch with the lowest validation loss; 0 before the first."""
-    losses = [row["validation_loss"] for row in history]
-    return losses.index(min(losses)) + 1 if losses else 0
-
-
-def crop_flip(padding: int = 4) -> Callable[[Tensor], Tensor]:
-    """Random crop after zero padding and random horizontal flip, drawn per image, on the device."""
-
-    def augment(images: Tensor) -> Tensor:
-        count, _, height, width = images.shape
-        padded = nn.functional.pad(images, [padding] * 4)
-        device = images.device
-        top = torch.randint(0, 2 * padding + 1, (count, 1)).to(device)
-        left = torch.randint(0, 2 * padding + 1, (count, 1)).to(device)
-        flip = (torch.rand(count, 1) < 0.5).to(device)
-        rows = top + torch.arange(height, device=device)
-        columns = torch.arange(width, device=device).expand(count, -1)
-        columns = left + torch.where(flip, width - 1 - columns, columns)
-        index = torch.arange(count, device=device)
-        return padded.permute(0, 2, 3, 1)[
-            index[:, None, None], rows[:, :, None], columns[:, None, :]
-        ].permute(0, 3, 1, 2)
-
-    return augment
-
-
-def rotate_crop(
-    degrees: float = 10.0, scale: float = 0.95, attempts: int = 10
-) -> Callable[[Tensor], Tensor]:
-    """Random rotation, then a random window of ``scale`` to 1 of the area and aspect 3/4 to 4/3
-    brought back to the image's size; bilinear, drawn per image, on the device.
-
-    A window that does not fit is drawn again, as torchvision does; after ``attempts`` the window is
-    the whole image.
-    """
-    bounds = math.log(3 / 4), math.log(4 / 3)
-
-    def augment(images: Tensor) -> Tensor:
-        count = len(images)
-        angle = math.radians(degrees) * (2 * torch.rand(count) - 1)
-        area = scale + (1 - scale) * torch.rand(count, attempts)
-        aspect = (bounds[0] + (bounds[1] - bounds[0]) * torch.rand(count, attempts)).exp()
-        width, height = (area * aspect).sqrt(), (area / aspect).sqrt()
-        fits = (width <= 1) & (height <= 1)
-        # the first that fits; argmax gives 0 where none does
-        chosen = fits.int().argmax(1, keepdim=True)
-        size = torch.cat([width.gather(1, chosen), height.gather(1, chosen)], dim=1)
-        size = torch.where(fits.any(1, keepdim=True), size, torch.ones(2))
-        shift = (1 - size) * (2 * torch.rand(count, 2) - 1)
-        cos, sin = angle.cos(), angle.sin()
-        turn = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
-        # of the unit square [-1, 1]^2: scaled and moved, then turned
-        theta = torch.cat([turn * size[:, None, :], turn @ shift[:, :, None]], dim=2)
-        grid = nn.functional.affine_grid(theta.to(images), list(images.shape), align_corners=False)
-        return nn.functional.grid_sample(images, grid, align_corners=False)
-
-    return augment
-
-
-AUGMENTATIONS = {"none": None, "crop_flip": crop_flip(), "rotate_crop": rotate_crop()}
+def _report(means: dict[str, float], done: int, total: int, per_step: float, speed: float) -> None:
+    log.info(
+        "step %d/%d  %s  %.0f images/s  %d:%02d left",
+        done,
+        total,
+        "  ".join(f"{name} {value:.4f}" for name, value in means.items()),
+        speed,
+        *divmod(round((total - done) * per_step), 60),
+    )

@@ -6,7 +6,6 @@ classes: where they do well, the benchmark is easy.
 """
 
 import io
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ood import classifier as classifiers
-from ood.detector import Record, Remembered
+from ood.detector import Fitted, Record, Remembered
 from ood.images import ImageSet, to_array, to_bytes, to_tensor, to_unit
-from ood.models.convnet import Classifier
-from ood.training import Machine, cpu_state, load_model
+from ood.models.base import Classifier
+from ood.training import Inputs, Machine, Run
 
 RECORDS = {
     "msp": Record(
@@ -81,16 +80,20 @@ RECORDS = {
         "nothing",
     ),
 }
-PIXEL_SCORES = ("brightness", "complexity")
 
 
-def record(settings: dict) -> Record:
-    """The record of one baseline."""
-    return RECORDS[settings["score"]]
+def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
+    """A baseline, with the statistics of the ID training images where it scores with any."""
+    score, saved = settings["score"], inputs.models.get("classifier")
+    content = {"settings": settings, "classifier": saved and saved.content, "statistics": {}}
+    if score in ("mahalanobis", "knn"):
+        classifier = classifiers.restore(**saved.content)
+        content["statistics"] = fit_statistics(settings, classifier, inputs.images, run.machine)
+    return Fitted(content, RECORDS[score], saved.parameters if saved else 0)
 
 
-def fit(
-    settings: dict, classifier: Classifier | None, image_set: ImageSet, machine: Machine
+def fit_statistics(
+    settings: dict, classifier: Classifier, image_set: ImageSet, machine: Machine
 ) -> dict[str, Tensor]:
     """The statistics of the ID training images that a baseline scores with, by name.
 
@@ -98,8 +101,6 @@ def fit(
     Hidden units are often constant, and pytorch-ood inverts in float32 with a ridge of 1e-6 on
     the *sum* of squares: here it is float64, with a ridge relative to the mean variance.
     """
-    if settings["score"] not in ("mahalanobis", "knn"):
-        return {}
     classifier.to(machine.device)
     with torch.no_grad():
         hidden = torch.cat(
@@ -222,27 +223,21 @@ class Baseline:
         return None if self.model is None else self.model(images).argmax(1)
 
 
-def detector_content(
-    settings: dict,
-    classifier: tuple[Classifier, dict] | None,
-    statistics: dict[str, Tensor],
-) -> dict:
-    """What ``detector.pt`` holds."""
-    content = {"settings": settings, "statistics": statistics}
-    if classifier is not None:
-        content["classifier"], content["state"] = classifier[1], cpu_state(classifier[0])
-    return content
+def restore(settings: dict, state: dict[str, Tensor], machine: Machine) -> Classifier:
+    """The classifier, whose extractor remembers its last batch."""
+    classifier = classifiers.restore(settings, state).to(machine.device)
+    classifier.features = Remembered(classifier.features)
+    return classifier
 
 
-def load(path: str | Path, machine: Machine) -> Baseline:
-    """The detector of a ``detector.pt``."""
-    content = load_model(path)
+def load(content: dict, machine: Machine) -> Baseline:
+    """The detector of ``fit``."""
     statistics = content["statistics"]
     if content["settings"]["score"] == "mahalanobis":
         statistics = {name: value.to(machine.device) for name, value in statistics.items()}
     model = None
-    if "classifier" in content:
-        classifier = classifiers.restore(content["classifier"], content["state"])
-        classifier.features = Remembered(classifier.features)
-        model = IDLogits(classifier, content["classifier"]["n_classes"]).to(machine.device).eval()
+    if content["classifier"] is not None:
+        classifier = machine.shared(restore, content["classifier"])
+        n_classes = content["classifier"]["settings"]["n_classes"]
+        model = IDLogits(classifier, n_classes).eval()
     return Baseline(content["settings"], model, statistics)

@@ -8,26 +8,28 @@ ID images from fresh pseudo-OOD images.
 
 import copy
 import logging
-from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ood import classifier as classifiers
-from ood.detector import Record, Remembered
+from ood.augmentations import by_name
+from ood.detector import Fitted, PseudoOOD, Record, Remembered
 from ood.errors import InputError
-from ood.images import ImageSet, to_tensor, to_unit
-from ood.models.convnet import Classifier
+from ood.images import ImageSet, to_array, to_bytes, to_tensor, to_unit
+from ood.models.base import Classifier
 from ood.models.vae import CVAE
 from ood.training import (
-    AUGMENTATIONS,
+    Inputs,
     Machine,
     Run,
+    Stream,
     Trained,
     cpu_state,
     derive_seed,
-    load_model,
+    stream,
     train,
 )
 
@@ -41,11 +43,8 @@ RECORD = Record(
     seed_settings="released code shaoyijia/CMG",
     tuned_on="nothing",
 )
-
-
-def record(settings: dict) -> Record:
-    """Where the method comes from; the same for both losses."""
-    return RECORD
+# generated images that are kept
+SAMPLES = 512
 
 
 # Stage 1: the conditional VAE
@@ -64,11 +63,10 @@ def build_cvae(settings: dict) -> CVAE:
     )
 
 
-def load_cvae(path: str | Path) -> CVAE:
-    """The frozen CVAE of a ``model.pt``, in eval mode."""
-    content = load_model(path)
-    cvae = build_cvae(content["settings"])
-    cvae.load_state_dict(content["state"])
+def restore_cvae(settings: dict, state: dict[str, Tensor]) -> CVAE:
+    """A frozen CVAE in eval mode from its settings and state."""
+    cvae = build_cvae(settings)
+    cvae.load_state_dict(state)
     return cvae.eval().requires_grad_(False)
 
 
@@ -92,18 +90,19 @@ def cvae_loss(
     return {"loss": error + kl_weight * kl / pixels, "squared_error": error, "kl": kl}
 
 
-def fit_cvae(settings: dict, image_set: ImageSet, run: Run) -> tuple[CVAE, Trained]:
-    """Train the CVAE on ID images with labels 0 .. n_classes - 1 (stage 1)."""
+def fit_cvae(settings: dict, inputs: Inputs, run: Run) -> tuple[CVAE, Trained]:
+    """Train the CVAE on the ID images (stage 1)."""
     torch.manual_seed(run.seed)
     cvae = build_cvae(settings).to(run.machine.device, memory_format=torch.channels_last).train()
 
     def loss(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         return cvae_loss(images, *cvae(images, labels), settings["kl_weight"])
 
-    images, labels = to_tensor(image_set.images), torch.from_numpy(image_set.labels)
-    augment = AUGMENTATIONS[settings["augmentation"]]
-    trained = train(cvae, loss, images, labels, settings, run, augment=augment)
-    return cvae.eval(), trained
+    data = stream(inputs.images, settings["batch_size"], augment=by_name(settings["augmentation"]))
+    return cvae.eval(), train(cvae, loss, data, settings, run)
+
+
+MODELS = {"cmg_cvae": fit_cvae}
 
 
 # Class-mixed generation
@@ -114,7 +113,7 @@ def mix(first: Tensor, second: Tensor) -> Tensor:
     return torch.where(torch.rand(first.shape).to(first.device) < 0.5, first, second)
 
 
-def generate(cvae: CVAE, count: int, sigma: float) -> tuple[Tensor, Tensor]:
+def generate_images(cvae: CVAE, count: int, sigma: float) -> tuple[Tensor, Tensor]:
     """Pseudo-OOD images from PyTorch's global random state.
 
     Two classes are drawn independently (they may be equal), their embeddings mixed per dimension,
@@ -130,6 +129,17 @@ def generate(cvae: CVAE, count: int, sigma: float) -> tuple[Tensor, Tensor]:
         return cvae.decode(latent, embedding).float(), pairs
 
 
+def generate(settings: dict, inputs: Inputs, run: Run) -> PseudoOOD:
+    """Images as fine-tuning sees them; a label is the pair of mixed classes, first * K + second."""
+    cvae = restore_cvae(**inputs.models["cvae"].content)
+    torch.manual_seed(run.seed_of("samples"))
+    images, pairs = generate_images(cvae, SAMPLES, settings["sigma"])
+    labels = (pairs[:, 0] * cvae.n_classes + pairs[:, 1]).numpy().astype(np.int64)
+    samples = ImageSet(to_array(to_bytes(images)), labels)
+    rows = sample_gallery(cvae, settings["sigma"])
+    return PseudoOOD({"samples": samples}, [(head, to_array(to_bytes(row))) for head, row in rows])
+
+
 def sample_gallery(cvae: CVAE, sigma: float, columns: int = 12) -> list[tuple[str, Tensor]]:
     """Rows of images to look at: one class near the manifold, one class far out, mixed far out."""
     device = cvae.mean.weight.device
@@ -138,7 +148,7 @@ def sample_gallery(cvae: CVAE, sigma: float, columns: int = 12) -> list[tuple[st
     with torch.no_grad():
         embedding = cvae.embed(labels)
         near, far = (cvae.decode(scale * latent, embedding).float() for scale in (1.0, sigma))
-    mixed = [generate(cvae, columns, sigma)[0] for _ in range(2)]
+    mixed = [generate_images(cvae, columns, sigma)[0] for _ in range(2)]
     rows = [("one class, s = 1", near), (f"one class, s = {sigma:g}", far)]
     return rows + [(f"mixed, s = {sigma:g}", images) for images in mixed]
 
@@ -203,16 +213,14 @@ def fine_tune(
     cvae: CVAE,
     image_set: ImageSet,
     run: Run,
-    snapshots: bool = False,
 ) -> Trained:
     """Stage 2: train ``classifier.head`` in place on ID images and fresh pseudo-OOD images.
 
     The extractor stays in eval mode and untouched, so the ID images' features are computed once.
 
     :param settings: ``loss`` (``softmax`` or ``energy``), ``sigma``, ``pseudo_per_batch``,
-        ``epochs``, ``batch_size``, ``optimizer``, ``snapshot_every`` (steps); for energy also
-        ``energy``: ``weight``, ``in_quantile``, ``out_quantile``
-    :param snapshots: keep the head every ``snapshot_every`` steps (protocol ``oracle``)
+        ``epochs``, ``batch_size``, ``optimizer``, ``snapshot_every`` (steps between heads to keep);
+        for energy also ``energy``: ``weight``, ``in_quantile``, ``out_quantile``
     """
     machine = run.machine
     device = machine.device
@@ -227,7 +235,7 @@ def fine_tune(
 
     def pseudo_features() -> Tensor:
         with torch.no_grad():
-            generated, _ = generate(cvae, settings["pseudo_per_batch"], settings["sigma"])
+            generated, _ = generate_images(cvae, settings["pseudo_per_batch"], settings["sigma"])
             return classifier.features(generated)
 
     head = classifier.head
@@ -261,12 +269,27 @@ def fine_tune(
     return train(
         classifier,
         loss,
-        features,
-        torch.from_numpy(image_set.labels),
+        Stream(features, torch.from_numpy(image_set.labels), settings["batch_size"]),
         settings,
         run,
-        trained=head,
-        snapshot_every=settings["snapshot_every"] if snapshots else None,
+        part=head,
+        snapshot_every=settings["snapshot_every"] if run.snapshots else None,
+    )
+
+
+def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
+    """Fine-tune the classifier into a detector (stage 2)."""
+    saved = inputs.models["classifier"]
+    classifier = classifiers.restore(**saved.content)
+    cvae = restore_cvae(**inputs.models["cvae"].content)
+    trained = fine_tune(settings, classifier, cvae, inputs.images, run)
+    tuned = {"settings": saved.settings, "state": cpu_state(classifier)}
+    return Fitted(
+        {"loss": settings["loss"], "classifier": tuned},
+        RECORD,
+        saved.parameters,
+        history=trained.history,
+        snapshots=trained.snapshots,
     )
 
 
@@ -299,20 +322,10 @@ class CMGDetector:
         return self._logits(images)[:, : self.n_classes].argmax(1)
 
 
-def detector_content(settings: dict, classifier_settings: dict, classifier: Classifier) -> dict:
-    """What ``detector.pt`` holds."""
-    return {
-        "loss": settings["loss"],
-        "classifier": classifier_settings,
-        "state": cpu_state(classifier),
-    }
-
-
-def load(path: str | Path, machine: Machine) -> CMGDetector:
-    """The detector of a ``detector.pt``."""
-    content = load_model(path)
-    classifier = classifiers.restore(content["classifier"], content["state"]).to(machine.device)
-    n_classes = content["classifier"]["n_classes"]
+def load(content: dict, machine: Machine) -> CMGDetector:
+    """The detector of ``fit``."""
+    classifier = classifiers.restore(**content["classifier"]).to(machine.device)
+    n_classes = content["classifier"]["settings"]["n_classes"]
     features = Remembered(classifier.features)
     return CMGDetector(features, classifier.head, content["loss"], n_classes)
 

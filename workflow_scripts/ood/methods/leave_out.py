@@ -11,35 +11,36 @@ Temperature and step are chosen on a validation OOD set, after training.
 
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ood import detector as detectors
 from ood import metrics
+from ood.augmentations import by_name
 from ood.classifier import build_features
-from ood.detector import Record
+from ood.detector import Fitted, Record
 from ood.images import ImageSet, to_tensor, to_unit
-from ood.models.convnet import Classifier
-from ood.training import AUGMENTATIONS, Machine, Run, Trained, load_model, split, train
+from ood.models.base import Classifier
+from ood.training import Inputs, Machine, Run, Trained, Watch, split, stream, train
 
 # images in one pass: the gradient to the input needs every layer's values
 CHUNK = 100
 
-
-def record(settings: dict) -> Record:
-    """Where the method comes from; ``tuned_on`` is named by who knows the benchmark."""
-    return Record(
-        title="Out-of-Distribution Detection Using an Ensemble of Self Supervised Leave-out "
-        "Classifiers",
-        authors="Vyas, Jammalamadaka, Zhu, Das, Kaul, Willke",
-        year=2018,
-        arxiv="1809.03576",
-        seed_settings="public code YU1ut/Ensemble-of-Leave-out-Classifiers",
-        tuned_on="validation OOD set",
-    )
+RECORD = Record(
+    title="Out-of-Distribution Detection Using an Ensemble of Self Supervised Leave-out "
+    "Classifiers",
+    authors="Vyas, Jammalamadaka, Zhu, Das, Kaul, Willke",
+    year=2018,
+    arxiv="1809.03576",
+    seed_settings="public code YU1ut/Ensemble-of-Leave-out-Classifiers",
+    tuned_on="validation OOD set",
+)
+# what calibration records of every temperature and step
+CALIBRATED = ("auroc", "fpr95", "detection_error", "n_id", "n_ood")
 
 
 # The members
@@ -76,10 +77,10 @@ class Member(nn.Module):
         return self.classifier(images)
 
 
-def restore(content: dict, machine: Machine) -> Member:
+def restore(settings: dict, state: dict[str, Tensor], machine: Machine) -> Member:
     """A frozen member in eval mode from its settings and state."""
-    member = Member(content["settings"])
-    member.load_state_dict(content["state"])
+    member = Member(settings)
+    member.load_state_dict(state)
     member.to(machine.device, memory_format=torch.channels_last)
     return member.eval().requires_grad_(False)
 
@@ -122,26 +123,22 @@ def best_epoch(history: list[dict], tolerance: float) -> int:
     return best
 
 
-def fit_member(
-    settings: dict, image_set: ImageSet, validation: ImageSet, run: Run
-) -> tuple[Member, Trained]:
+def fit_member(settings: dict, inputs: Inputs, run: Run) -> tuple[Member, Trained]:
     """Train one member; each step sees as many left-out images as ID images.
 
     Both pass the network as one batch, so that batch norm sees both.
 
     :param settings: of ``Member`` and ``train``; ``margin`` and ``margin_weight``;
-        ``validation_share`` of the ID images, ``validation_images`` of these and of ``validation``
-        and ``accuracy_tolerance`` for the rule of the best epoch; ``augmentation``
-    :param image_set: labels 0 .. n_classes - 1
-    :param validation: the validation OOD set
+        ``validation_share`` of the ID images, ``validation_images`` of these and of the validation
+        OOD set and ``accuracy_tolerance`` for the rule of the best epoch; ``augmentation``
     """
     torch.manual_seed(run.seed)
     network = Member(settings).to(run.machine.device, memory_format=torch.channels_last).train()
     kept_classes = network.classes.tolist()
-    training, held_out = split(image_set, settings["validation_share"], 0)
+    training, held_out = split(inputs.images, settings["validation_share"], 0)
     kept, left_out = training.renumbered(kept_classes), training.select(network.left_out)
     known = held_out.renumbered(kept_classes).spread(settings["validation_images"])
-    unknown = validation.spread(settings["validation_images"])
+    unknown = inputs.validation.spread(settings["validation_images"])
 
     def loss(images: Tensor, labels: Tensor, others: Tensor) -> dict[str, Tensor]:
         logits = network(torch.cat([images, others])).float()
@@ -167,19 +164,19 @@ def fit_member(
             "ood_detection_error": found["detection_error"],
         }
 
-    trained = train(
-        network,
-        loss,
-        to_tensor(kept.images),
-        torch.from_numpy(kept.labels),
-        settings,
-        run,
-        augment=AUGMENTATIONS[settings["augmentation"]],
+    data = stream(
+        kept,
+        settings["batch_size"],
         beside=to_tensor(left_out.images),
-        measure=measure,
-        best=lambda history: best_epoch(history, settings["accuracy_tolerance"]),
+        augment=by_name(settings["augmentation"]),
     )
-    return network.eval(), trained
+    watch = Watch(
+        measure=measure, best=lambda history: best_epoch(history, settings["accuracy_tolerance"])
+    )
+    return network.eval(), train(network, loss, data, settings, run, watch=watch)
+
+
+MODELS = {"leave_out_member": fit_member}
 
 
 # The ensemble
@@ -301,9 +298,46 @@ def calibration_sets(
     return held_out.spread(count), validation.spread(count)
 
 
-def load(path: str | Path, machine: Machine) -> LeaveOutDetector:
-    """The detector of a ``detector.pt``."""
-    content = load_model(path)
+def calibrate(settings: dict, members: list[dict], sets: tuple[ImageSet, ImageSet], run: Run):
+    """Every temperature and step on the validation sets.
+
+    :return: rows, the highest AUROC first, and the score histograms of all
+    """
+    ensemble = build_ensemble(members, settings["perturbation"], run.machine)
+    candidates = {
+        name: LeaveOutDetector(ensemble, **choice) for name, choice in choices(settings).items()
+    }
+    known, unknown = (detectors.run(candidates, one, run.machine) for one in sets)
+    rows, panels = [], {}
+    for name, choice in choices(settings).items():
+        scores = known[name][0], unknown[name][0]
+        found = metrics.evaluate(*scores)
+        rows.append(choice | {key: found[key] for key in CALIBRATED})
+        title = f"T = {choice['temperature']:g}, ε = {choice['epsilon']:g}"
+        panels[title] = (*scores, found["auroc"])
+    return sorted(rows, key=lambda row: -row["auroc"]), panels
+
+
+def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
+    """The ensemble at the temperature and step that are best on the validation sets."""
+    saved = inputs.models["members"]
+    members = [one.content for one in saved]
+    sets = calibration_sets(settings, saved[0].settings, inputs.images, inputs.validation)
+    rows, panels = calibrate(settings, members, sets, run)
+    choice = {name: float(rows[0][name]) for name in ("temperature", "epsilon")}
+    return Fitted(
+        {"members": members, "perturbation": settings["perturbation"], **choice},
+        replace(RECORD, tuned_on=inputs.validation_name),
+        sum(one.parameters for one in saved),
+        facts=choice,
+        tables={"calibration": rows},
+        snapshots=choices(settings) if run.snapshots else {},
+        panels=panels,
+    )
+
+
+def load(content: dict, machine: Machine) -> LeaveOutDetector:
+    """The detector of ``fit``."""
     ensemble = build_ensemble(content["members"], content["perturbation"], machine)
     return LeaveOutDetector(ensemble, content["temperature"], content["epsilon"])
 
@@ -311,7 +345,7 @@ def load(path: str | Path, machine: Machine) -> LeaveOutDetector:
 def build_ensemble(members: list[dict], perturbation: str, machine: Machine) -> Ensemble:
     """The ensemble of the members' settings and states."""
     n_classes = members[0]["settings"]["n_classes"]
-    return Ensemble([restore(one, machine) for one in members], n_classes, perturbation)
+    return Ensemble([restore(**one, machine=machine) for one in members], n_classes, perturbation)
 
 
 def at_snapshot(detector: LeaveOutDetector, state: dict[str, float]) -> LeaveOutDetector:

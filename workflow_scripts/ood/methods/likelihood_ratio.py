@@ -10,17 +10,27 @@ The strength of the mutation and of the L2 penalty are chosen on a validation OO
 import copy
 import itertools
 import logging
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ood import metrics, training
-from ood.detector import Record
-from ood.images import ImageSet, to_tensor, to_unit
+from ood.detector import Fitted, Record, Remembered
+from ood.images import ImageSet, to_grey, to_tensor, to_unit
 from ood.models.pixelcnn import PixelCNN
-from ood.training import Machine, Run, Trained, load_model, train
+from ood.training import (
+    Inputs,
+    Machine,
+    Run,
+    Saved,
+    Stream,
+    Trained,
+    Watch,
+    tensors,
+    train,
+)
 
 log = logging.getLogger(__name__)
 
@@ -29,16 +39,14 @@ NATS_PER_BIT = float(np.log(2))
 CHUNK = 100
 
 
-def record(settings: dict) -> Record:
-    """Where the method comes from; ``tuned_on`` is named by who knows the benchmark."""
-    return Record(
-        title="Likelihood Ratios for Out-of-Distribution Detection",
-        authors="Ren, Liu, Fertig, Snoek, Poplin, DePristo, Dillon, Lakshminarayanan",
-        year=2019,
-        arxiv="1906.02845",
-        seed_settings="released code google-research/genomics_ood",
-        tuned_on="validation OOD set" if "backgrounds" in settings else "nothing",
-    )
+RECORD = Record(
+    title="Likelihood Ratios for Out-of-Distribution Detection",
+    authors="Ren, Liu, Fertig, Snoek, Poplin, DePristo, Dillon, Lakshminarayanan",
+    year=2019,
+    arxiv="1906.02845",
+    seed_settings="released code google-research/genomics_ood",
+    tuned_on="nothing",
+)
 
 
 # The models
@@ -55,12 +63,6 @@ def build(settings: dict) -> PixelCNN:
         settings["dropout"],
         settings["rescale"],
     )
-
-
-def load_pixelcnn(path: str | Path, machine: Machine) -> tuple[PixelCNN, dict]:
-    """The frozen PixelCNN++ of a ``model.pt``, in eval mode, and its settings."""
-    content = load_model(path)
-    return restore(content["settings"], content["state"], machine), content["settings"]
 
 
 def restore(settings: dict, state: dict[str, Tensor], machine: Machine) -> PixelCNN:
@@ -99,7 +101,7 @@ def split(settings: dict, image_set: ImageSet) -> tuple[ImageSet, ImageSet]:
     return training.split(image_set, settings["validation_share"], 0)
 
 
-def fit(settings: dict, image_set: ImageSet, run: Run) -> tuple[PixelCNN, Trained]:
+def fit_pixelcnn(settings: dict, inputs: Inputs, run: Run) -> tuple[PixelCNN, Trained]:
     """Train a foreground model, or with ``mutation_rate`` and ``l2`` a background model.
 
     The loss is the mean of -log p over the batch, in nats per image, of images mutated afresh, plus
@@ -124,19 +126,21 @@ def fit(settings: dict, image_set: ImageSet, run: Run) -> tuple[PixelCNN, Traine
             terms["loss"] = nats + terms["penalty"]
         return terms
 
-    kept, validation = split(settings, image_set)
-    images = to_tensor(validation.images[: settings["validation_images"]])
+    kept, validation = split(settings, inputs.images)
+    held_out = tuple(part[: settings["validation_images"]] for part in tensors(validation))
     trained = train(
         network,
         loss,
-        to_tensor(kept.images),
-        torch.from_numpy(kept.labels),
+        Stream(*tensors(kept), settings["batch_size"]),
         settings,
         run,
-        validation=(images, torch.from_numpy(validation.labels[: len(images)])),
+        watch=Watch(held_out=held_out),
         snapshot_every=settings["snapshot_every"],
     )
     return network.eval(), trained
+
+
+MODELS = {"pixelcnn": fit_pixelcnn}
 
 
 def sample(network: PixelCNN, count: int) -> Tensor:
@@ -171,27 +175,96 @@ def image_log_likelihoods(network: PixelCNN, images: np.ndarray, machine: Machin
     return torch.cat(found).cpu().numpy()
 
 
+def select_background(
+    settings: dict,
+    foreground: Saved,
+    backgrounds: list[Saved],
+    inputs: Inputs,
+    machine: Machine,
+) -> list[dict]:
+    """Every background model's AUROC on the validation sets, the best first.
+
+    :param settings: ``selection_images`` of each set; ``validate_on``: ``ood``, the validation OOD
+        set, or ``grey_id``, the grey version of the held-out ID images
+    """
+    held_out = split(foreground.settings, inputs.images)[1]
+    known = held_out.spread(settings["selection_images"]).images
+    if settings["validate_on"] == "grey_id":
+        unknown = to_grey(known)
+    else:
+        unknown = inputs.validation.spread(settings["selection_images"]).images
+    images = np.concatenate([known, unknown])
+
+    def log_p(saved: Saved) -> np.ndarray:
+        network = restore(saved.settings, saved.state, machine)
+        return image_log_likelihoods(network, images, machine)
+
+    reference, rows = log_p(foreground), []
+    for one in backgrounds:
+        row = {"background": one.name}
+        row |= {key: one.settings[key] for key in ("mutation_rate", "l2")}
+        row["auroc"] = ratio_auroc(reference, log_p(one), len(known))
+        rows.append(row | {"n_id": len(known), "n_ood": len(unknown)})
+    return sorted(rows, key=lambda row: -row["auroc"])
+
+
+def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
+    """The foreground model, with the background model that is best on the validation sets where the
+    settings name any."""
+    parts, record, tables = {"foreground": inputs.models["foreground"]}, RECORD, {}
+    if "backgrounds" in settings:
+        backgrounds = inputs.models["backgrounds"]
+        rows = select_background(settings, parts["foreground"], backgrounds, inputs, run.machine)
+        best = rows[0]["background"]
+        parts["background"] = next(one for one in backgrounds if one.name == best)
+        grey = settings["validate_on"] == "grey_id"
+        record = replace(RECORD, tuned_on="grey ID images" if grey else inputs.validation_name)
+        tables["selection"] = rows
+    snapshots = {}
+    if run.snapshots:
+        steps = set.intersection(*(set(one.snapshots) for one in parts.values()))
+        snapshots = {
+            step: {part: one.snapshots[step] for part, one in parts.items()}
+            for step in sorted(steps)
+        }
+    return Fitted(
+        {part: one.content for part, one in parts.items()},
+        record,
+        sum(one.parameters for one in parts.values()),
+        tables=tables,
+        snapshots=snapshots,
+    )
+
+
 def ratio_auroc(foreground: np.ndarray, background: np.ndarray, known: int) -> float:
     """AUROC of the ratio for log p ``[N]`` of ``known`` ID images and then OOD images."""
     score = background - foreground
     return metrics.evaluate(score[:known], score[known:])["auroc"]
 
 
+class PixelLikelihood(nn.Module):
+    """log p of each pixel as a network: images ``[N, C, H, W]`` -> float64 ``[N, H, W]``."""
+
+    def __init__(self, network: PixelCNN, machine: Machine):
+        super().__init__()
+        self.network = network
+        self.machine = machine
+
+    def forward(self, images: Tensor) -> Tensor:
+        return log_likelihood(self.network, to_values(images), self.machine)
+
+
 class LikelihoodDetector:
     """-log p of the foreground model, or the ratio where there is a background model."""
 
-    def __init__(self, foreground: PixelCNN, background: PixelCNN | None, machine: Machine):
+    def __init__(self, foreground: Remembered, background: Remembered | None):
         self.foreground = foreground
         self.background = background
-        self.machine = machine
 
     def pixels(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """log p and the log ratio of each pixel, float64 ``[N, H, W]``."""
-        values = to_values(images)
-        found = log_likelihood(self.foreground, values, self.machine)
-        if self.background is None:
-            return found, None
-        return found, found - log_likelihood(self.background, values, self.machine)
+        found = self.foreground(images)
+        return found, None if self.background is None else found - self.background(images)
 
     def score(self, images: Tensor) -> Tensor:
         likelihood, ratio = self.pixels(images)
@@ -201,25 +274,29 @@ class LikelihoodDetector:
         return None
 
 
-def load(path: str | Path, machine: Machine) -> LikelihoodDetector:
-    """The detector of a ``detector.pt``."""
-    content = load_model(path)
-    networks = [
-        restore(content[part]["settings"], content[part]["state"], machine)
-        if part in content
-        else None
-        for part in ("foreground", "background")
-    ]
-    return LikelihoodDetector(*networks, machine)
+def restore_likelihood(settings: dict, state: dict[str, Tensor], machine: Machine) -> Remembered:
+    """log p of each pixel, which remembers its last batch."""
+    return Remembered(PixelLikelihood(restore(settings, state, machine), machine))
+
+
+def load(content: dict, machine: Machine) -> LikelihoodDetector:
+    """The detector of ``fit``."""
+    return LikelihoodDetector(
+        machine.shared(restore_likelihood, content["foreground"]),
+        machine.shared(restore_likelihood, content["background"])
+        if "background" in content
+        else None,
+    )
 
 
 def at_snapshot(
     detector: LikelihoodDetector, state: dict[str, dict[str, Tensor]]
 ) -> LikelihoodDetector:
     """The detector with its models as they were at a snapshot, ``{part: state}``."""
-    networks = {}
-    for part in ("foreground", "background"):
-        networks[part] = copy.deepcopy(getattr(detector, part))
-        if part in state:
-            networks[part].load_state_dict(state[part])
-    return LikelihoodDetector(networks["foreground"], networks["background"], detector.machine)
+    parts = {"foreground": detector.foreground, "background": detector.background}
+    for part, values in state.items():
+        old = parts[part].extractor
+        network = copy.deepcopy(old.network)
+        network.load_state_dict(values)
+        parts[part] = Remembered(PixelLikelihood(network, old.machine))
+    return LikelihoodDetector(**parts)

@@ -13,7 +13,6 @@ import copy
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,12 +21,23 @@ from torch import Tensor
 from torch.func import jvp, vmap
 
 from ood import classifier as classifiers
-from ood.detector import Record, Remembered
+from ood.detector import Fitted, PseudoOOD, Record, Remembered
 from ood.errors import InputError
-from ood.images import ImageSet, to_bytes, to_tensor, to_unit
-from ood.models.convnet import Classifier
+from ood.images import ImageSet, to_array, to_bytes, to_unit
+from ood.models.base import Classifier
 from ood.models.vae import OneHotCVAE
-from ood.training import Machine, Run, Trained, derive_seed, load_model, split, train
+from ood.training import (
+    Inputs,
+    Machine,
+    Run,
+    Trained,
+    Watch,
+    derive_seed,
+    split,
+    stream,
+    tensors,
+    train,
+)
 
 log = logging.getLogger(__name__)
 
@@ -36,16 +46,16 @@ log = logging.getLogger(__name__)
 JACOBIAN_CHUNK = {"cpu": 16, "cuda": 512}
 
 
-def record(settings: dict) -> Record:
-    """Where the method comes from; the same for both scores."""
-    return Record(
-        title="Out-of-distribution Detection in Classifiers via Generation",
-        authors="Vernekar, Gaurav, Abdelzad, Denouden, Salay, Czarnecki",
-        year=2019,
-        arxiv="1910.04241",
-        seed_settings="released code sverneka/OODGen",
-        tuned_on="nothing",
-    )
+RECORD = Record(
+    title="Out-of-distribution Detection in Classifiers via Generation",
+    authors="Vernekar, Gaurav, Abdelzad, Denouden, Salay, Czarnecki",
+    year=2019,
+    arxiv="1910.04241",
+    seed_settings="released code sverneka/OODGen",
+    tuned_on="nothing",
+)
+# generated images of each type that are kept, and steps in a row of the picture
+SAMPLES, STEPS = 1000, 5
 
 
 # Stage 1: the conditional VAE
@@ -63,11 +73,10 @@ def build_cvae(settings: dict) -> OneHotCVAE:
     )
 
 
-def load_cvae(path: str | Path, machine: Machine) -> OneHotCVAE:
-    """The frozen CVAE of a ``model.pt``, in eval mode."""
-    content = load_model(path)
-    cvae = build_cvae(content["settings"])
-    cvae.load_state_dict(content["state"])
+def restore_cvae(settings: dict, state: dict[str, Tensor], machine: Machine) -> OneHotCVAE:
+    """A frozen CVAE in eval mode from its settings and state."""
+    cvae = build_cvae(settings)
+    cvae.load_state_dict(state)
     cvae.to(machine.device, memory_format=torch.channels_last)
     return cvae.eval().requires_grad_(False)
 
@@ -86,12 +95,8 @@ def cvae_loss(
     return {"loss": error + kl_weight * kl, "cross_entropy": error, "kl": kl}
 
 
-def _tensors(image_set: ImageSet) -> tuple[Tensor, Tensor]:
-    return to_tensor(image_set.images), torch.from_numpy(image_set.labels)
-
-
-def fit_cvae(settings: dict, image_set: ImageSet, run: Run) -> tuple[OneHotCVAE, Trained]:
-    """Train the CVAE on ID images with labels 0 .. n_classes - 1.
+def fit_cvae(settings: dict, inputs: Inputs, run: Run) -> tuple[OneHotCVAE, Trained]:
+    """Train the CVAE on the ID images.
 
     :param settings: of ``build_cvae`` and ``train``; ``kl_weight``; ``validation_share`` of the
         images decides when to stop, ``patience`` epochs after the lowest loss
@@ -102,17 +107,10 @@ def fit_cvae(settings: dict, image_set: ImageSet, run: Run) -> tuple[OneHotCVAE,
     def loss(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         return cvae_loss(images, *cvae(images, labels), settings["kl_weight"])
 
-    training, validation = split(image_set, settings["validation_share"], run.seed)
-    trained = train(
-        cvae,
-        loss,
-        *_tensors(training),
-        settings,
-        run,
-        validation=_tensors(validation),
-        patience=settings["patience"],
-    )
-    return cvae.eval(), trained
+    training, validation = split(inputs.images, settings["validation_share"], run.seed)
+    data = stream(training, settings["batch_size"])
+    watch = Watch(held_out=tensors(validation), patience=settings["patience"])
+    return cvae.eval(), train(cvae, loss, data, settings, run, watch=watch)
 
 
 # Type I: off the manifold
@@ -252,7 +250,7 @@ class Base:
 
 def encode(cvae: OneHotCVAE, image_set: ImageSet) -> Base:
     """The images with their latents; in batches."""
-    images, labels = (part.to(cvae.mean.weight.device) for part in _tensors(image_set))
+    images, labels = (part.to(cvae.mean.weight.device) for part in tensors(image_set))
     batches = zip(images.split(1000), labels.split(1000), strict=True)
     with torch.no_grad():
         latents = torch.cat([cvae.encode(to_unit(some), those)[0] for some, those in batches])
@@ -394,21 +392,20 @@ class Pools:
         return torch.cat(parts)
 
 
-def fit_classifier(
-    settings: dict, cvae: OneHotCVAE, image_set: ImageSet, run: Run, *, snapshots: bool
-) -> tuple[Classifier, Trained]:
+def fit_classifier(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier, Trained]:
     """Train the K + 1 classifier on ID images, type I and type II.
 
     :param settings: of ``classifiers.build`` and ``train``; ``generation``: of ``Generator``, and
         ``radius_quantile``; ``reject_weight``, ``pool_size``, ``type1_every``, ``type2_every``
         (epochs), ``type1_per_batch``, ``type2_per_batch``; ``validation_share`` of the ID images,
-        with pools of their own, is recorded, and decides where ``patience`` is not None
-    :param snapshots: keep the state every ``snapshot_every`` steps (protocol ``oracle``)
+        with pools of their own, is recorded, and decides where ``patience`` is not None;
+        ``snapshot_every`` (steps between states to keep)
     """
+    cvae = restore_cvae(**inputs.models["vae"].content, machine=run.machine)
     torch.manual_seed(run.seed)
     network = classifiers.build(settings)
     network.to(run.machine.device, memory_format=torch.channels_last).train()
-    training, validation = split(image_set, settings["validation_share"], run.seed)
+    training, validation = split(inputs.images, settings["validation_share"], run.seed)
     base = encode(cvae, training)
     ellipsoids = fit_ellipsoids(base, settings["generation"]["radius_quantile"])
 
@@ -429,15 +426,112 @@ def fit_classifier(
     trained = train(
         network,
         loss,
-        *_tensors(training),
+        stream(training, settings["batch_size"]),
         settings,
         run,
-        validation=_tensors(validation),
-        patience=settings["patience"],
+        watch=Watch(held_out=tensors(validation), patience=settings["patience"]),
         before_epoch=pools.refresh,
-        snapshot_every=settings["snapshot_every"] if snapshots else None,
+        snapshot_every=settings["snapshot_every"] if run.snapshots else None,
     )
     return network.eval(), trained
+
+
+MODELS = {"oodgen_cvae": fit_cvae, "oodgen_classifier": fit_classifier}
+
+
+# Generated images to keep, to look at and to test with
+
+
+def generate(settings: dict, inputs: Inputs, run: Run) -> PseudoOOD:
+    """Type I and type II around training images, and around each half of the ID test images.
+
+    :param settings: of the classifier
+    """
+    settings = settings["generation"]
+    cvae = restore_cvae(**inputs.models["vae"].content, machine=run.machine)
+    base = encode(cvae, inputs.images)
+    ellipsoids = fit_ellipsoids(base, settings["radius_quantile"])
+    generator = Generator(cvae, settings, ellipsoids, base)
+
+    torch.manual_seed(run.seed_of("samples"))
+    index = generator.sample(SAMPLES)
+    labels = base.labels[index]
+    samples = {"type1": generator.type1(index), "type2": generator.type2(labels)}
+    sets = {
+        name: ImageSet(to_array(images), labels.cpu().numpy()) for name, images in samples.items()
+    }
+
+    torch.manual_seed(run.seed_of("test"))
+    on_test = Generator(cvae, settings, ellipsoids, encode(cvae, inputs.test))
+    first, second = on_test.sample(len(inputs.test)).chunk(2)
+    parts = [on_test.type1(first), on_test.type2(on_test.base.labels[second])]
+    if not settings["clip_type1"]:
+        parts = [to_unit(part) for part in parts]
+    kinds = np.repeat([0, 1], [len(part) for part in parts])
+    sets["test"] = ImageSet(to_array(torch.cat(parts)), kinds)
+
+    torch.manual_seed(run.seed_of("grid"))
+    rows, heads = _gallery(generator, inputs.classes)
+    return PseudoOOD(
+        sets, rows, heads, ["type I", "type II"], _plane(generator, index, inputs.classes)
+    )
+
+
+def _gallery(
+    generator: Generator, classes: tuple[int, ...]
+) -> tuple[list[tuple[str, np.ndarray]], list[str]]:
+    """For each class a real image, type I at growing steps, type II at growing distances."""
+    base, settings = generator.base, generator.settings
+    lengths = torch.from_numpy(np.geomspace(*settings["lengths"], STEPS)).float()
+    factors = torch.linspace(*settings["shell"], STEPS)
+    heads = ["real"] + [f"I, {one:.2g}" for one in lengths]
+    heads += [f"II, {one:.3g}" for one in factors]
+    rows = []
+    for k in range(generator.cvae.n_classes):
+        image = (base.labels == k).nonzero()[0]
+        strip = [
+            to_unit(base.images[image]),
+            to_unit(generator.type1(image.repeat(STEPS), lengths)),
+            to_unit(generator.type2(base.labels[image].repeat(STEPS), factors)),
+        ]
+        rows.append((f"class {classes[k]}", to_array(torch.cat(strip))))
+    return rows, heads
+
+
+def _plane(generator: Generator, index: Tensor, classes: tuple[int, ...]) -> dict:
+    """Latents of ID images and of type II in the plane of the largest variance; with two latents,
+    all there is, and the outlines of the shells."""
+    base, latent = generator.base, generator.cvae.latent
+    latents, labels = base.latents[index].double(), base.labels[index]
+    plane = torch.linalg.svd(latents - latents.mean(0), full_matrices=False)[2][:2]
+    if latent <= 2:
+        plane = torch.eye(2, latent, dtype=torch.float64, device=latents.device)
+    angles = torch.linspace(0, 2 * torch.pi, 100, dtype=torch.float64)
+    circle = torch.stack([angles.cos(), angles.sin()]).to(latents.device)
+    outlines = [
+        [
+            (one.mean[:, None] + factor * one.radius * one.axes @ circle).T.cpu().numpy()
+            for factor in generator.settings["shell"]
+        ]
+        if one.axes.shape == (2, 2)
+        else []
+        for one in generator.ellipsoids
+    ]
+    return {
+        "title": f"latents of {len(labels)} ID images (dots), type II in their shells (crosses)",
+        "known": (latents @ plane.T).cpu().numpy(),
+        "shell": (generator.shell(labels) @ plane.T).cpu().numpy(),
+        "labels": np.asarray(classes)[labels.cpu().numpy()],
+        "outlines": outlines,
+    }
+
+
+def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
+    """One of the two scores of the classifier."""
+    saved = inputs.models["classifier"]
+    content = {"score": settings["score"], "classifier": saved.content}
+    snapshots = saved.snapshots if run.snapshots else {}
+    return Fitted(content, RECORD, saved.parameters, snapshots=snapshots)
 
 
 # Scoring
@@ -472,12 +566,16 @@ class OODGenDetector:
         return torch.where(best == self.n_classes, -1, best)
 
 
-def load(path: str | Path, machine: Machine) -> OODGenDetector:
-    """The detector of a ``detector.pt``."""
-    content = load_model(path)
-    classifier = classifiers.restore(content["classifier"], content["state"]).to(machine.device)
-    n_classes = content["classifier"]["n_classes"]
-    return OODGenDetector(Remembered(classifier), content["score"], n_classes)
+def restore(settings: dict, state: dict[str, Tensor], machine: Machine) -> Remembered:
+    """The classifier, which remembers its last batch."""
+    return Remembered(classifiers.restore(settings, state).to(machine.device))
+
+
+def load(content: dict, machine: Machine) -> OODGenDetector:
+    """The detector of ``fit``."""
+    classifier = machine.shared(restore, content["classifier"])
+    n_classes = content["classifier"]["settings"]["n_classes"]
+    return OODGenDetector(classifier, content["score"], n_classes)
 
 
 def at_snapshot(detector: OODGenDetector, state: dict[str, Tensor]) -> OODGenDetector:

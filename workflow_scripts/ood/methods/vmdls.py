@@ -14,12 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ood.augmentations import by_name
 from ood.classifier import build_features, depths
-from ood.detector import Record
+from ood.detector import Fitted, Record, Remembered
 from ood.errors import InputError
 from ood.images import ImageSet, to_tensor, to_unit
 from ood.models.autoencoder import AutoEncoder
-from ood.training import AUGMENTATIONS, Machine, Run, Trained, load_model, split, train
+from ood.training import Inputs, Machine, Run, Trained, Watch, load_model, split, stream, train
 
 # images in one pass where a whole set is looked at
 CHUNK = 200
@@ -36,11 +37,6 @@ RECORD = Record(
     seed_settings="released code BGU-CS-VIL/vmdls",
     tuned_on="nothing",
 )
-
-
-def record(settings: dict) -> Record:
-    """Where the method comes from, with or without reconstruction."""
-    return RECORD
 
 
 # The encoder
@@ -208,31 +204,31 @@ def balanced_order(labels: Tensor, classes: int, images: int) -> Tensor:
     return torch.cat(batches)
 
 
-def fit(
-    settings: dict, image_set: ImageSet, run: Run, backbone: str | Path | None
-) -> tuple[Encoder, Trained]:
+def fit_encoder(settings: dict, inputs: Inputs, run: Run) -> tuple[Encoder, Trained]:
     """Train the encoder.
 
     :param settings: of ``Encoder`` and ``train``; ``classes_per_batch`` (at most) and
         ``images_per_class``; ``kl_weight``, from epoch ``generation_epoch`` on;
         ``latent_distance``; of ``margin_at``; ``validation_share`` of the images, which are
-        classified by the nearest class mean; with a ``backbone``, ``frozen_epochs`` in which only
-        the heads learn, at ``frozen_learning_rate``
-    :param backbone: weights that the backbone starts from, see ``load_backbone``
+        classified by the nearest class mean; with a ``backbone`` (a model) or ``weights`` (a file)
+        to start from, see ``load_backbone``, ``frozen_epochs`` in which only the heads learn, at
+        ``frozen_learning_rate``
     """
+    started = inputs.models.get("backbone")
+    backbone = started.folder / "model.pt" if started else inputs.file
     torch.manual_seed(run.seed)
     network = Encoder(settings)
     if backbone is not None:
         load_backbone(network.features, backbone)
     network.to(run.machine.device, memory_format=torch.channels_last).train()
-    training, held_out = split(image_set, settings["validation_share"], run.seed)
-    images, labels = to_tensor(training.images), torch.from_numpy(training.labels)
+    training, held_out = split(inputs.images, settings["validation_share"], run.seed)
+    labels = torch.from_numpy(training.labels)
     classes = min(settings["classes_per_batch"], settings["n_classes"])
     batch_size = classes * settings["images_per_class"]
-    if batch_size > len(images):
+    if batch_size > len(training):
         raise InputError(
             f"{classes} classes with {settings['images_per_class']} images each are more than the "
-            f"{len(images)} training images; lower images_per_class"
+            f"{len(training)} training images; lower images_per_class"
         )
     sphere = settings["latent_distance"] == "unit_sphere"
     margin, kl_weight = FIRST_MARGIN, 0.0
@@ -263,18 +259,22 @@ def fit(
             right += int((nearest.cpu().numpy() == held_out.labels[start : start + CHUNK]).sum())
         return {"nearest_mean_accuracy": right / len(held_out)}
 
+    data = stream(
+        training,
+        batch_size,
+        augment=by_name(settings["augmentation"]),
+        order=lambda: balanced_order(labels, classes, settings["images_per_class"]),
+    )
+
     def phase(chosen: dict, run: Run, before: int) -> Trained:
         return train(
             network,
             loss,
-            images,
-            labels,
-            chosen | {"batch_size": batch_size},
+            data,
+            chosen,
             run,
-            augment=AUGMENTATIONS[settings["augmentation"]],
-            order=lambda: balanced_order(labels, classes, settings["images_per_class"]),
+            watch=Watch(measure=measure),
             before_epoch=lambda epoch: begin(before + epoch),
-            measure=measure,
         )
 
     if backbone is None:
@@ -297,7 +297,7 @@ def fit(
         row | {"epoch": row["epoch"] + frozen, "step": row["step"] + steps}
         for row in second.history
     ]
-    return network.eval(), Trained(first.history + later, frozen + second.kept_epoch, {})
+    return network.eval(), Trained(first.history + later, frozen + second.kept_epoch)
 
 
 # The auto-encoder
@@ -322,7 +322,7 @@ def restore_autoencoder(settings: dict, state: dict[str, Tensor], machine: Machi
     return autoencoder.eval().requires_grad_(False)
 
 
-def fit_autoencoder(settings: dict, image_set: ImageSet, run: Run) -> tuple[AutoEncoder, Trained]:
+def fit_autoencoder(settings: dict, inputs: Inputs, run: Run) -> tuple[AutoEncoder, Trained]:
     """Train with the mean squared error of normalised images."""
     torch.manual_seed(run.seed)
     network = build_autoencoder(settings)
@@ -332,8 +332,11 @@ def fit_autoencoder(settings: dict, image_set: ImageSet, run: Run) -> tuple[Auto
         error = (network(batch).float() - batch) / network.features.sd
         return {"loss": error.square().mean()}
 
-    images, labels = to_tensor(image_set.images), torch.from_numpy(image_set.labels)
-    return network.eval(), train(network, loss, images, labels, settings, run)
+    data = stream(inputs.images, settings["batch_size"])
+    return network.eval(), train(network, loss, data, settings, run)
+
+
+MODELS = {"vmdls_encoder": fit_encoder, "vmdls_autoencoder": fit_autoencoder}
 
 
 # The Gaussians
@@ -414,7 +417,7 @@ def log_likelihoods(features: Tensor, means: Tensor, factors: Tensor) -> Tensor:
     return torch.stack(found, dim=1)
 
 
-def fit_detector(
+def fit_statistics(
     settings: dict,
     encoder: Encoder,
     autoencoder: AutoEncoder | None,
@@ -451,15 +454,50 @@ def fit_detector(
     }
 
 
+def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
+    """The Gaussians, from one pass over the training images."""
+    parts = {part: inputs.models[part] for part in ("encoder", "autoencoder") if part in settings}
+    encoder = restore(**parts["encoder"].content, machine=run.machine)
+    autoencoder = None
+    if "autoencoder" in parts:
+        autoencoder = restore_autoencoder(**parts["autoencoder"].content, machine=run.machine)
+    statistics = fit_statistics(settings, encoder, autoencoder, inputs.images, run.machine)
+    return Fitted(
+        {part: one.content for part, one in parts.items()} | {"statistics": statistics},
+        RECORD,
+        sum(one.parameters for one in parts.values()),
+        facts={
+            "dimensions": statistics["means"].shape[1],
+            "kept_parts": statistics["kept"],
+            "added_to_variances": statistics["added"],
+            "shrinkage": settings["shrinkage"],
+        },
+    )
+
+
+class Representation(nn.Module):
+    """An encoder's features of all depths as a network, see ``represent``."""
+
+    def __init__(self, encoder: Encoder):
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return represent(self.encoder, images)
+
+
 class VMDLSDetector:
     """The best class log-likelihood, below the highest of the training images, times the relative
     reconstruction error.
 
-    :param statistics: of ``fit_detector``
+    :param statistics: of ``fit_statistics``
     """
 
-    def __init__(self, encoder: Encoder, autoencoder: AutoEncoder | None, statistics: dict):
-        self.encoder = encoder
+    def __init__(
+        self, representation: Remembered, autoencoder: AutoEncoder | None, statistics: dict
+    ):
+        self.representation = representation
+        self.encoder = representation.extractor.encoder
         self.autoencoder = autoencoder
         self.statistics = statistics
         self._last: tuple[Tensor, Tensor] | None = None
@@ -468,7 +506,7 @@ class VMDLSDetector:
         """The weighted value of every class, float64 ``[N, K]``, below 0."""
         if self._last is None or self._last[0] is not images:
             s = self.statistics
-            parts = represent(self.encoder, images)
+            parts = self.representation(images)
             features = torch.cat([parts[index] for index in s["kept"]], dim=1)
             found = log_likelihoods(features, s["means"], s["factors"])
             weight = reconstruction_error(self.encoder, self.autoencoder, images)
@@ -483,15 +521,21 @@ class VMDLSDetector:
         return self.values(images).argmax(1)
 
 
-def load(path: str | Path, machine: Machine) -> VMDLSDetector:
-    """The detector of a ``detector.pt``."""
-    content = load_model(path)
+def restore_representation(
+    settings: dict, state: dict[str, Tensor], machine: Machine
+) -> Remembered:
+    """The encoder's features, which remember their last batch."""
+    return Remembered(Representation(restore(settings, state, machine)))
+
+
+def load(content: dict, machine: Machine) -> VMDLSDetector:
+    """The detector of ``fit``."""
     autoencoder = None
-    if content["autoencoder"] is not None:
-        autoencoder = restore_autoencoder(**content["autoencoder"], machine=machine)
+    if "autoencoder" in content:
+        autoencoder = machine.shared(restore_autoencoder, content["autoencoder"])
     statistics = {
         name: value.to(machine.device) if isinstance(value, Tensor) else value
         for name, value in content["statistics"].items()
     }
-    encoder = restore(**content["encoder"], machine=machine)
-    return VMDLSDetector(encoder, autoencoder, statistics)
+    representation = machine.shared(restore_representation, content["encoder"])
+    return VMDLSDetector(representation, autoencoder, statistics)

@@ -5,9 +5,9 @@ from collections import OrderedDict
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ood.models.convnet import Normalized
-from ood.models.resnet import BLOCKS, ResNet18Features, ResNet50Features
-from ood.models.vgg import MnistConvFeatures
+from ood.models import mnist_conv, resnet18, resnet50
+from ood.models.base import Normalized
+from ood.models.resnet import BLOCKS
 
 
 class UpBlock(nn.Module):
@@ -91,10 +91,10 @@ class AutoEncoder(nn.Module):
     ):
         super().__init__()
         if architecture == "mnist_conv":
-            features = MnistConvFeatures(shape, width)
+            features = mnist_conv.Features(shape, width)
             self.decoder = MnistConvDecoder(shape, latent, width)
         else:
-            kind = {"resnet18": ResNet18Features, "resnet50": ResNet50Features}[architecture]
+            kind = {"resnet18": resnet18, "resnet50": resnet50}[architecture].Features
             features = kind(shape, width)
             self.decoder = ResNetDecoder(shape, latent, kind.layers, width)
         self.features = Normalized(features, **normalization)

@@ -35,7 +35,7 @@ def _transition(channels: int, outputs: int) -> nn.Sequential:
     )
 
 
-class DenseNetFeatures(nn.Sequential):
+class Features(nn.Sequential):
     """A 3x3 stem, three dense blocks of (depth - 4) / 6 layers, BN-ReLU, global average pool.
 
     Maps ``[N, C, H, W]`` to ``[N, out_features]``; 342 features at depth 100 and width 1.

@@ -89,15 +89,3 @@ class ResNetFeatures(nn.Sequential):
         parts["pool"] = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         super().__init__(parts)
         self.out_features = channels
-
-
-class ResNet18Features(ResNetFeatures):
-    """Eighteen layers, of basic blocks."""
-
-    layers = 18
-
-
-class ResNet50Features(ResNetFeatures):
-    """Fifty layers, of bottleneck blocks."""
-
-    layers = 50

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from torch import nn
 
 
-class ToyNetFeatures(nn.Sequential):
+class Features(nn.Sequential):
     """Two 5x5 convolutions (6 and 16 filters), each with ReLU and max pool 2, then linear 120 and
     84 with ReLU.
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ood.models.resnet import ResNet18Features
+from ood.models import resnet18
 
 
 class ConvEncoder(nn.Sequential):
@@ -76,7 +76,7 @@ class ResNetEncoder(nn.Sequential):
     """CIFAR ResNet-18, then linear 1024."""
 
     def __init__(self, shape: tuple[int, int, int], hidden: int, width: float):
-        features = ResNet18Features(shape, width)
+        features = resnet18.Features(shape, width)
         super().__init__(features, nn.Linear(features.out_features, hidden), nn.ReLU())
 
 

@@ -29,7 +29,7 @@ class WideBlock(nn.Module):
         return self.conv2(out) + (x if self.shortcut is None else self.shortcut(active))
 
 
-class WideResNetFeatures(nn.Sequential):
+class Features(nn.Sequential):
     """A 3x3 stem, three groups of (depth - 4) / 6 blocks, BN-ReLU, global average pool.
 
     Maps ``[N, C, H, W]`` to ``[N, 64 * width]``.

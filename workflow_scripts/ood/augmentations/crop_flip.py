@@ -1,0 +1,27 @@
+"""The usual augmentation of CIFAR-10."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+def crop_flip(padding: int = 4) -> Callable[[Tensor], Tensor]:
+    """Random crop after zero padding and random horizontal flip, drawn per image, on the device."""
+
+    def augment(images: Tensor) -> Tensor:
+        count, _, height, width = images.shape
+        padded = nn.functional.pad(images, [padding] * 4)
+        device = images.device
+        top = torch.randint(0, 2 * padding + 1, (count, 1)).to(device)
+        left = torch.randint(0, 2 * padding + 1, (count, 1)).to(device)
+        flip = (torch.rand(count, 1) < 0.5).to(device)
+        rows = top + torch.arange(height, device=device)
+        columns = torch.arange(width, device=device).expand(count, -1)
+        columns = left + torch.where(flip, width - 1 - columns, columns)
+        index = torch.arange(count, device=device)
+        return padded.permute(0, 2, 3, 1)[
+            index[:, None, None], rows[:, :, None], columns[:, None, :]
+        ].permute(0, 3, 1, 2)
+
+    return augment

@@ -1,0 +1,100 @@
+"""Score files: one per method and image set, as parquet, a row per image.
+
+Written and read through buffers: pyarrow's own conversions from and to NumPy import pandas, which
+costs a job more than the reading.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ood.errors import InputError
+from ood.files import atomic
+
+TYPES = {"i": pa.int64(), "f": pa.float64()}
+
+
+def save_scores(path: str | Path, columns: dict[str, np.ndarray], about: dict) -> None:
+    """Write int64 and float64 columns of one length.
+
+    :param about: what else is known of the method, kept in the file's metadata
+    """
+    arrays, fields = [], []
+    for name, values in columns.items():
+        kind = TYPES[values.dtype.kind]
+        values = np.ascontiguousarray(values, np.int64 if kind == pa.int64() else np.float64)
+        arrays.append(pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)]))
+        fields.append(pa.field(name, kind))
+    schema = pa.schema(fields, {"about": json.dumps(about, sort_keys=True)})
+    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path)
+
+
+def load_about(path: str | Path) -> dict:
+    """What ``save_scores`` was told of the method."""
+    return json.loads(pq.read_schema(path).metadata[b"about"])
+
+
+def load_scores(
+    path: str | Path, classes: list[int] | None, columns: list[str] | None = None
+) -> dict[str, np.ndarray]:
+    """The columns of a score file, for the images of ``classes`` (None: all).
+
+    :raises InputError: if the file is damaged
+    """
+    wanted = columns and sorted({*columns, "label"})
+    try:
+        table = pq.ParquetFile(path).read(wanted)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: damaged ({error}); delete it and run again") from error
+    found = {name: _values(table[name]) for name in table.column_names}
+    if classes is not None:
+        keep = np.isin(found["label"], classes)
+        found = {name: values[keep] for name, values in found.items()}
+    return {name: found[name] for name in columns} if columns else found
+
+
+def _values(column: pa.ChunkedArray) -> np.ndarray:
+    kind = np.int64 if column.type == pa.int64() else np.float64
+    parts = [
+        np.frombuffer(chunk.buffers()[1], kind, len(chunk), chunk.offset * kind().itemsize)
+        for chunk in column.chunks
+    ]
+    return np.concatenate(parts) if parts else np.empty(0, kind)
+
+
+def score_file(folder: str | Path, method: str, part: dict, suffix: str = "") -> Path:
+    """Where the scores of one part of a benchmark lie, in the folder of a seed."""
+    return Path(folder) / "scores" / method / f"{part['dataset']}{suffix}.parquet"
+
+
+def snapshot_scores(path: str | Path, classes: list[int] | None) -> dict[str, np.ndarray]:
+    """Scores at every snapshot, by its name: the step of training, or a setting."""
+    return {
+        name.removeprefix("score_"): values
+        for name, values in load_scores(path, classes).items()
+        if name.startswith("score_")
+    }
+
+
+def save_panels(path: str | Path, panels: dict[str, tuple[np.ndarray, np.ndarray, float]]) -> None:
+    """Score histograms to draw later: by title, scores of ID and OOD images and their AUROC."""
+    arrays = {
+        "titles": np.array(list(panels)),
+        "auroc": np.array([one[2] for one in panels.values()]),
+    }
+    for number, (known, unknown, _) in enumerate(panels.values()):
+        arrays |= {f"known{number}": known, f"unknown{number}": unknown}
+    with atomic(path) as temporary:
+        np.savez(temporary, **arrays)
+
+
+def load_panels(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
+    """What ``save_panels`` wrote."""
+    with np.load(path) as file:
+        return {
+            str(title): (file[f"known{number}"], file[f"unknown{number}"], float(auroc))
+            for number, (title, auroc) in enumerate(zip(file["titles"], file["auroc"], strict=True))
+        }

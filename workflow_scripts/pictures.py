@@ -1,0 +1,52 @@
+"""What the scripts that draw share: which pictures are due, and where their scores lie."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from ood.scores import load_scores, score_file
+from workflow_job import Work
+
+
+def due(
+    snakemake,
+    work: Work,
+    files: Callable[[str], Iterable[str | Path]],
+    about: Callable[[str], object],
+) -> Iterator[tuple[str, str, str]]:
+    """Name, path and key of every picture that does not stand.
+
+    :param files: the inputs that a picture is drawn from, by its name
+    :param about: what else it shows
+    """
+    code = {name: one for name, one in snakemake.params.items() if name.startswith("code_")}
+    for name, path in zip(snakemake.params.names, snakemake.output, strict=False):
+        key = work.key(files(name), name, about(name), code)
+        if not work.stands(path, key):
+            yield name, path, key
+
+
+class Scores:
+    """The scores of a benchmark, for pictures."""
+
+    def __init__(self, snakemake):
+        self.run, self.parts = Path(snakemake.params.run), dict(snakemake.params.parts)
+
+    def file(self, seed: int, method: str, name: str, suffix: str = "") -> Path:
+        return score_file(self.run / f"seed{seed}", method, self.parts[name], suffix)
+
+    def files(self, seeds: list[int], methods: Iterable[str], *names: str, suffix: str = ""):
+        """The files of parts of the benchmark: ``id`` or an OOD set."""
+        return [
+            self.file(seed, method, name, suffix)
+            for method in methods
+            for seed in seeds
+            for name in names
+        ]
+
+    def columns(self, seed: int, method: str, name: str, columns: list[str]):
+        """Columns of the images of one part."""
+        file = self.file(seed, method, name)
+        return load_scores(file, self.parts[name]["classes"], columns)
+
+    def __call__(self, seed: int, method: str, name: str):
+        return self.columns(seed, method, name, ["score"])["score"]

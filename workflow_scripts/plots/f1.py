@@ -1,0 +1,46 @@
+"""Classifying and rejecting at once, over thresholds, for every method that can."""
+
+from pictures import Scores, due
+from workflow_job import job
+
+POINTS = 101
+COLUMNS = ["score", "prediction", "label"]
+
+with job(snakemake, several=True) as work:
+    params, benchmark = snakemake.params, snakemake.wildcards.benchmark
+    scores = Scores(snakemake)
+    tables = dict(zip(params.names, snakemake.output.tables, strict=True))
+
+    def files(ood):
+        return scores.files(params.seeds, params.methods, "id", ood)
+
+    def about(ood):
+        return [params.methods, params.seeds, scores.parts["id"], scores.parts[ood]]
+
+    for ood, path, key in due(snakemake, work, files, about):
+        import numpy as np
+        import pandas as pd
+
+        from ood import metrics, plots
+
+        found = []
+        for method in params.methods:
+            for seed in params.seeds:
+                known, unknown = (
+                    list(scores.columns(seed, method, name, COLUMNS).values())
+                    for name in ("id", ood)
+                )
+                decisions = metrics.Decisions.joined(known, unknown)
+                curve = pd.DataFrame(metrics.f1_curve(decisions, params.classes))
+                # thresholds are many, and mean nothing beside another method's
+                shares = np.linspace(0, 1, POINTS)
+                rows = np.searchsorted(curve["id_accepted"], shares).clip(max=len(curve) - 1)
+                curve = curve.iloc[np.unique(rows)]
+                curve.insert(0, "seed", seed)
+                curve.insert(0, "method", method)
+                found.append(curve)
+        table = pd.concat(found)
+        with work.make(tables[ood], key) as temporary:
+            table.to_csv(temporary, index=False)
+        with work.make(path, key) as temporary:
+            plots.f1(temporary, f"{benchmark} against {ood}", table)

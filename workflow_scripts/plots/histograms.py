@@ -1,0 +1,20 @@
+"""One method's scores, ID against each OOD set, first seed."""
+
+from pictures import Scores, due
+from workflow_job import job
+
+with job(snakemake, several=True) as work:
+    params, benchmark = snakemake.params, snakemake.wildcards.benchmark
+    scores, seed = Scores(snakemake), params.seeds[0]
+
+    def files(method):
+        return scores.files([seed], [method], *scores.parts)
+
+    for method, path, key in due(snakemake, work, files, lambda _: [seed, scores.parts]):
+        from ood import metrics, plots
+
+        by_set = {name: scores(seed, method, name) for name in scores.parts}
+        known = by_set.pop("id")
+        panels = {n: (known, s, metrics.evaluate(known, s)["auroc"]) for n, s in by_set.items()}
+        with work.make(path, key) as temporary:
+            plots.histograms(temporary, f"{method} on {benchmark}, seed {seed}", panels)

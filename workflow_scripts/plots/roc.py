@@ -1,0 +1,25 @@
+"""Every method's ROC curve on one OOD set."""
+
+from pictures import Scores, due
+from workflow_job import job
+
+with job(snakemake, several=True) as work:
+    params, benchmark = snakemake.params, snakemake.wildcards.benchmark
+    scores = Scores(snakemake)
+
+    def files(ood):
+        return scores.files(params.seeds, params.methods, "id", ood)
+
+    def about(ood):
+        return [params.methods, params.seeds, scores.parts["id"], scores.parts[ood]]
+
+    for ood, path, key in due(snakemake, work, files, about):
+        from ood import metrics, plots
+
+        runs = {method: [] for method in params.methods}
+        for method, lines in runs.items():
+            for seed in params.seeds:
+                pair = [scores(seed, method, name) for name in ("id", ood)]
+                lines.append((*metrics.roc_curve(*pair), metrics.evaluate(*pair)["auroc"]))
+        with work.make(path, key) as temporary:
+            plots.roc(temporary, f"{benchmark} against {ood}", runs)

@@ -1,0 +1,37 @@
+"""What a PixelCNN++ was shown, and what it draws during and after training."""
+
+from workflow_job import job
+
+COLUMNS = 8
+ROWS = 4
+
+with job(snakemake):
+    from pathlib import Path
+
+    import torch
+
+    import fitting
+    from ood.images import to_array, to_tensor, to_unit
+    from ood.methods import likelihood_ratio
+    from ood.plots import grid
+    from ood.training import Saved, derive_seed
+
+    params, seed = snakemake.params, snakemake.params.seeds[0]
+    images = to_unit(to_tensor(fitting.training_images(snakemake).images[:COLUMNS]))
+    values = likelihood_ratio.to_values(images)
+    with fitting.machine(snakemake) as chosen:
+        for name, path in zip(params.names, snakemake.output, strict=True):
+            saved = Saved(Path(params.run) / f"seed{seed}" / "models" / name)
+            steps = sorted(saved.snapshots)
+            shown = sorted({steps[round(i * (len(steps) - 1) / (ROWS - 1))] for i in range(ROWS)})
+            start = derive_seed(seed, name, "samples")
+            torch.manual_seed(start)
+            mutated = likelihood_ratio.mutate(values, saved.settings["mutation_rate"])
+            rows = [("shown", to_array(mutated.byte()))]
+            for step in shown:
+                network = likelihood_ratio.restore(saved.settings, saved.snapshots[step], chosen)
+                # the same random numbers for each: what differs is what was learned
+                torch.manual_seed(start)
+                drawn = likelihood_ratio.sample(network, COLUMNS)
+                rows.append((f"step {step}", to_array(drawn)))
+            grid(path, rows)

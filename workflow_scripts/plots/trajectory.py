@@ -1,0 +1,32 @@
+"""AUROC on one OOD set at every snapshot of training."""
+
+from pictures import Scores, due
+from workflow_job import job
+
+with job(snakemake, several=True) as work:
+    params, benchmark = snakemake.params, snakemake.wildcards.benchmark
+    scores = Scores(snakemake)
+
+    def files(ood):
+        return scores.files(params.seeds, params.methods, "id", ood, suffix=".oracle")
+
+    def about(ood):
+        return [params.methods, params.seeds, scores.parts["id"], scores.parts[ood]]
+
+    for ood, path, key in due(snakemake, work, files, about):
+        from ood import metrics, plots
+        from ood.scores import snapshot_scores
+
+        lines = {method: [] for method in params.methods}
+        for method, found in lines.items():
+            for seed in params.seeds:
+                known, unknown = (
+                    snapshot_scores(
+                        scores.file(seed, method, name, ".oracle"), scores.parts[name]["classes"]
+                    )
+                    for name in ("id", ood)
+                )
+                aurocs = [metrics.evaluate(known[step], unknown[step])["auroc"] for step in known]
+                found.append((list(map(int, known)), aurocs))
+        with work.make(path, key) as temporary:
+            plots.trajectory(temporary, f"{benchmark} against {ood}", lines)

@@ -1,0 +1,34 @@
+"""Every table, from the metrics of all pairs that the results folder holds.
+
+What today's settings and code would make otherwise is left out and counted.
+"""
+
+from workflow_job import job
+
+with job(snakemake):
+    from pathlib import Path
+
+    import pandas as pd
+
+    from ood import tables
+    from ood.files import atomic
+
+    outputs = {Path(path).name: path for path in snakemake.output}
+    asked = [Path(path) for path in snakemake.params.metrics]
+    root = Path(snakemake.params.root)
+    found = tables.standing(Path("results"), asked, root, snakemake.config)
+    metrics = tables.metrics_table(found.metrics)
+    summary = tables.summary_table(metrics)
+    leaderboard = tables.leaderboard_table(metrics)
+    published = pd.read_csv(snakemake.input.published)
+    for name, table in (
+        ("metrics.csv", metrics),
+        ("summary.csv", summary),
+        ("leaderboard.csv", leaderboard),
+        ("comparisons.csv", tables.comparisons_table(found)),
+        ("published.csv", tables.published_table(summary, published)),
+        ("costs.csv", tables.costs_table(Path("results"))),
+    ):
+        tables.save_csv(table, outputs[name])
+    with atomic(outputs["leaderboard.md"]) as temporary:
+        temporary.write_text(tables.leaderboard_text(leaderboard, found.left_out))
