@@ -85,7 +85,8 @@ def fit(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier, Trained]:
         return {"loss": F.cross_entropy(logits, labels), "accuracy": accuracy}
 
     data = stream(inputs.images, settings["batch_size"], augment=by_name(settings["augmentation"]))
-    return network.eval(), train(network, loss, data, settings, run)
+    trained = train(network, loss, data, settings, run)
+    return network.eval(), trained
 
 
 MODELS = {"classifier": fit}

@@ -99,7 +99,8 @@ def fit_cvae(settings: dict, inputs: Inputs, run: Run) -> tuple[CVAE, Trained]:
         return cvae_loss(images, *cvae(images, labels), settings["kl_weight"])
 
     data = stream(inputs.images, settings["batch_size"], augment=by_name(settings["augmentation"]))
-    return cvae.eval(), train(cvae, loss, data, settings, run)
+    trained = train(cvae, loss, data, settings, run)
+    return cvae.eval(), trained
 
 
 MODELS = {"cmg_cvae": fit_cvae}

@@ -173,7 +173,8 @@ def fit_member(settings: dict, inputs: Inputs, run: Run) -> tuple[Member, Traine
     watch = Watch(
         measure=measure, best=lambda history: best_epoch(history, settings["accuracy_tolerance"])
     )
-    return network.eval(), train(network, loss, data, settings, run, watch=watch)
+    trained = train(network, loss, data, settings, run, watch=watch)
+    return network.eval(), trained
 
 
 MODELS = {"leave_out_member": fit_member}

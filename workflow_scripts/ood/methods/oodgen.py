@@ -110,7 +110,8 @@ def fit_cvae(settings: dict, inputs: Inputs, run: Run) -> tuple[OneHotCVAE, Trai
     training, validation = split(inputs.images, settings["validation_share"], run.seed)
     data = stream(training, settings["batch_size"])
     watch = Watch(held_out=tensors(validation), patience=settings["patience"])
-    return cvae.eval(), train(cvae, loss, data, settings, run, watch=watch)
+    trained = train(cvae, loss, data, settings, run, watch=watch)
+    return cvae.eval(), trained
 
 
 # Type I: off the manifold

@@ -278,7 +278,8 @@ def fit_encoder(settings: dict, inputs: Inputs, run: Run) -> tuple[Encoder, Trai
         )
 
     if backbone is None:
-        return network.eval(), phase(settings, run, 0)
+        trained = phase(settings, run, 0)
+        return network.eval(), trained
     if settings["epochs"] <= settings["frozen_epochs"]:
         raise InputError("epochs: as many as frozen_epochs or fewer; then nothing is released")
     frozen = settings["frozen_epochs"]
@@ -333,7 +334,8 @@ def fit_autoencoder(settings: dict, inputs: Inputs, run: Run) -> tuple[AutoEncod
         return {"loss": error.square().mean()}
 
     data = stream(inputs.images, settings["batch_size"])
-    return network.eval(), train(network, loss, data, settings, run)
+    trained = train(network, loss, data, settings, run)
+    return network.eval(), trained
 
 
 MODELS = {"vmdls_encoder": fit_encoder, "vmdls_autoencoder": fit_autoencoder}
