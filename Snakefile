@@ -10,7 +10,6 @@ container: None
 
 
 include: "rules/common.smk"
-include: "rules/targets.smk"
 include: "rules/data.smk"
 include: "rules/fit.smk"
 include: "rules/baselines.smk"
@@ -28,5 +27,11 @@ rule all:
     "Tables and pictures of the config's benchmarks."
     default_target: True
     input:
-        TABLES,
-        all_pictures(),
+        rules.tables.output,
+        PLAN.pseudo_ood(),
+        [
+            f"{PLAN.plots}/{benchmark}/{kind}/{name}.png"
+            for benchmark in PLAN.benchmarks
+            for kind, one in PICTURES.items()
+            for name in one["names"](benchmark)
+        ],

@@ -4,4 +4,4 @@
 use rule fit as fit_baseline with:
     "Gather the statistics of a baseline."
     wildcard_constraints:
-        method=methods_of("baselines"),
+        method=PLAN.methods_of("baselines"),

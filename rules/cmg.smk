@@ -4,21 +4,21 @@
 use rule train as train_cmg_cvae with:
     "Train CMG's conditional VAE (stage 1)."
     wildcard_constraints:
-        model=models_of_type("cmg_cvae"),
+        model=PLAN.models_of_type("cmg_cvae"),
 
 
 use rule generate as generate_cmg with:
     "Draw class-mixed images as fine-tuning sees them."
     input:
-        unpack(models),
+        unpack(edges(PLAN.models)),
     wildcard_constraints:
-        method=methods_of("cmg"),
+        method=PLAN.methods_of("cmg"),
 
 
 use rule fit as fine_tune_cmg with:
     "Fine-tune the classifier's head on ID and class-mixed images (CMG, stage 2)."
     output:
         **DETECTOR,
-        history=update(f"{RUN}/detectors/{{method}}/history{{chosen}}.csv"),
+        history=update(f"{PLAN.run}/detectors/{{method}}/history{{chosen}}.csv"),
     wildcard_constraints:
-        method=methods_of("cmg"),
+        method=PLAN.methods_of("cmg"),

@@ -1,15 +1,6 @@
 """From published bytes to image sets in a benchmark's shape."""
 
 
-def raw_folder(wildcards):
-    """The dataset under whose name a dataset's raw files lie."""
-    return REGISTRY[wildcards.dataset].files_of or wildcards.dataset
-
-
-def shape_of(wildcards):
-    return [int(n) for n in wildcards.shape.split("x")]
-
-
 rule download:
     "Fetch one file of a dataset and check it."
     output:
@@ -28,7 +19,8 @@ rule prepare:
     "Bring one split of a dataset into a benchmark's shape."
     input:
         lambda w: [
-            f"data/raw/{raw_folder(w)}/{file}" for file in REGISTRY[w.dataset].splits[w.split][0]
+            f"data/raw/{files_of_dataset(w)}/{file}"
+            for file in REGISTRY[w.dataset].splits[w.split][0]
         ],
     output:
         images=update("data/prepared/{shape}/{dataset}/{split}.npz"),
@@ -40,17 +32,16 @@ rule prepare:
     conda:
         "../envs/environment.yaml"
     params:
+        **PLAN.code("data/prepare.py"),
         decoder=lambda w: REGISTRY[w.dataset].decoder,
         files=lambda w: {
-            file: REGISTRY[raw_folder(w)].files[file].digest
+            file: REGISTRY[files_of_dataset(w)].files[file].digest
             for file in REGISTRY[w.dataset].splits[w.split][0]
         },
         argument=lambda w: REGISTRY[w.dataset].splits[w.split][1],
         classes=lambda w: REGISTRY[w.dataset].classes,
         invert=lambda w: REGISTRY[w.dataset].invert,
-        shape=shape_of,
-        folder=lambda w: f"data/raw/{raw_folder(w)}",
-        **code("data/prepare.py"),
+        folder=lambda w: f"data/raw/{files_of_dataset(w)}",
     script:
         "../workflow_scripts/data/prepare.py"
 
@@ -67,9 +58,8 @@ rule generate_noise:
     conda:
         "../envs/environment.yaml"
     params:
-        shape=shape_of,
+        **PLAN.code("data/generate_noise.py"),
         classes=None,
-        **code("data/generate_noise.py"),
     script:
         "../workflow_scripts/data/generate_noise.py"
 
@@ -77,7 +67,7 @@ rule generate_noise:
 use rule generate_noise as generate_id_noise with:
     "Draw a noise set around a benchmark's ID images."
     input:
-        unpack(lambda w: image_set("images", w, of(w).dataset, ID_NOISES[w.dataset])),
+        unpack(edges(PLAN.noise_source)),
     output:
         images=update("data/prepared/{shape}/{dataset}_{benchmark}/test.npz"),
         manifest=update("data/prepared/{shape}/{dataset}_{benchmark}/test.json"),
@@ -86,4 +76,4 @@ use rule generate_noise as generate_id_noise with:
     wildcard_constraints:
         dataset=one_of(ID_NOISES),
     params:
-        classes=id_classes,
+        classes=PLAN.classes,

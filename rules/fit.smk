@@ -4,18 +4,18 @@
 rule train:
     "Template: train a model."
     input:
-        unpack(models_and_images),
+        unpack(edges(PLAN.models_and_images)),
     output:
-        model=update(f"{RUN}/models/{{model}}/model.pt"),
-        model_digest=update(f"{RUN}/models/{{model}}/model.pt.sha256"),
-        states=update(f"{RUN}/models/{{model}}/states.pt"),
-        states_digest=update(f"{RUN}/models/{{model}}/states.pt.sha256"),
-        config=update(f"{RUN}/models/{{model}}/config.json"),
-        history=update(f"{RUN}/models/{{model}}/history.csv"),
+        model=update(f"{PLAN.run}/models/{{model}}/model.pt"),
+        model_digest=update(f"{PLAN.run}/models/{{model}}/model.pt.sha256"),
+        states=update(f"{PLAN.run}/models/{{model}}/states.pt"),
+        states_digest=update(f"{PLAN.run}/models/{{model}}/states.pt.sha256"),
+        config=update(f"{PLAN.run}/models/{{model}}/config.json"),
+        history=update(f"{PLAN.run}/models/{{model}}/history.csv"),
     log:
-        f"{LOG}/models/{{model}}.log",
+        f"{PLAN.log}/models/{{model}}.log",
     benchmark:
-        f"{COST}/models/{{model}}.jsonl"
+        f"{PLAN.cost}/models/{{model}}.jsonl"
     wildcard_constraints:
         model="(?!)",
     conda:
@@ -24,15 +24,15 @@ rule train:
     resources:
         **HEAVY,
     params:
-        module=module_of,
-        settings=lambda w: settings_of(w)[1],
-        models=lambda w: LOADER.edges(*settings_of(w)),
-        snapshots=keeps_snapshots,
-        classes=id_classes,
+        **PLAN.code("train.py"),
+        module=PLAN.module,
+        settings=PLAN.settings,
+        models=PLAN.edges,
+        snapshots=PLAN.keeps_snapshots,
+        classes=PLAN.classes,
         validation=None,
         precision=config["precision"],
-        chosen=lambda w: chosen_code("train.py", w),
-        **code("train.py"),
+        chosen=PLAN.chosen_code("train.py"),
     script:
         "../workflow_scripts/train.py"
 
@@ -40,25 +40,25 @@ rule train:
 use rule train as train_classifier with:
     "Train a plain classifier that methods share."
     wildcard_constraints:
-        model=models_of_type("classifier"),
+        model=PLAN.models_of_type("classifier"),
 
 
 rule generate:
     "Template: draw pseudo-OOD images."
     input:
-        unpack(models_and_images),
+        unpack(edges(PLAN.models_and_images)),
     output:
-        samples=update(f"{RUN}/pseudo_ood/{{method}}/samples.npz"),
+        samples=update(f"{PLAN.run}/pseudo_ood/{{method}}/samples.npz"),
         grid=report(
-            update(f"{RUN}/pseudo_ood/{{method}}/grid.png"),
+            update(f"{PLAN.run}/pseudo_ood/{{method}}/grid.png"),
             caption="captions/pseudo_ood.rst",
             category="{benchmark}",
             subcategory="pseudo-OOD",
         ),
     log:
-        f"{LOG}/pseudo_ood/{{method}}.log",
+        f"{PLAN.log}/pseudo_ood/{{method}}.log",
     benchmark:
-        f"{COST}/pseudo_ood/{{method}}.jsonl"
+        f"{PLAN.cost}/pseudo_ood/{{method}}.jsonl"
     wildcard_constraints:
         method="(?!)",
     conda:
@@ -67,37 +67,37 @@ rule generate:
     resources:
         **HEAVY,
     params:
-        module=module_of,
-        settings=lambda w: settings_of(w)[1],
-        models=lambda w: LOADER.edges(*settings_of(w)),
-        classes=id_classes,
+        **PLAN.code("generate.py"),
+        module=PLAN.module,
+        settings=PLAN.settings,
+        models=PLAN.edges,
+        classes=PLAN.classes,
         validation=None,
         precision=config["precision"],
-        chosen=lambda w: chosen_code("generate.py", w),
-        **code("generate.py"),
+        chosen=PLAN.chosen_code("generate.py"),
     script:
         "../workflow_scripts/generate.py"
 
 
 DETECTOR = {
-    "detector": update(f"{RUN}/detectors/{{method}}/detector{{chosen}}.pt"),
-    "detector_digest": update(f"{RUN}/detectors/{{method}}/detector{{chosen}}.pt.sha256"),
-    "snapshots": update(f"{RUN}/detectors/{{method}}/snapshots{{chosen}}.pt"),
-    "snapshots_digest": update(f"{RUN}/detectors/{{method}}/snapshots{{chosen}}.pt.sha256"),
-    "config": update(f"{RUN}/detectors/{{method}}/detector{{chosen}}.json"),
+    "detector": update(f"{PLAN.run}/detectors/{{method}}/detector{{chosen}}.pt"),
+    "detector_digest": update(f"{PLAN.run}/detectors/{{method}}/detector{{chosen}}.pt.sha256"),
+    "snapshots": update(f"{PLAN.run}/detectors/{{method}}/snapshots{{chosen}}.pt"),
+    "snapshots_digest": update(f"{PLAN.run}/detectors/{{method}}/snapshots{{chosen}}.pt.sha256"),
+    "config": update(f"{PLAN.run}/detectors/{{method}}/detector{{chosen}}.json"),
 }
 
 
 rule fit:
     "Template: fit a detector."
     input:
-        unpack(models_and_images),
+        unpack(edges(PLAN.models_and_images)),
     output:
         **DETECTOR,
     log:
-        f"{LOG}/detectors/{{method}}{{chosen}}.log",
+        f"{PLAN.log}/detectors/{{method}}{{chosen}}.log",
     benchmark:
-        f"{COST}/detectors/{{method}}{{chosen}}.jsonl"
+        f"{PLAN.cost}/detectors/{{method}}{{chosen}}.jsonl"
     wildcard_constraints:
         method="(?!)",
     conda:
@@ -106,14 +106,14 @@ rule fit:
     resources:
         **HEAVY,
     params:
-        module=module_of,
-        settings=lambda w: settings_of(w)[1],
-        models=lambda w: LOADER.edges(*settings_of(w)),
-        snapshots=keeps_snapshots,
-        classes=id_classes,
+        **PLAN.code("fit.py"),
+        module=PLAN.module,
+        settings=PLAN.settings,
+        models=PLAN.edges,
+        snapshots=PLAN.keeps_snapshots,
+        classes=PLAN.classes,
         validation=None,
         precision=config["precision"],
-        chosen=lambda w: chosen_code("fit.py", w),
-        **code("fit.py"),
+        chosen=PLAN.chosen_code("fit.py"),
     script:
         "../workflow_scripts/fit.py"

@@ -4,53 +4,39 @@
 use rule train as train_pixelcnn with:
     "Train a foreground or a background model."
     wildcard_constraints:
-        model=models_of_type("pixelcnn"),
-
-
-def on_validation_set(wildcards):
-    """Edges of the validation OOD set, where the method does not take grey ID images."""
-    grey = settings_of(wildcards)[1].get("validate_on") == "grey_id"
-    return {} if grey else validation_images(wildcards)
+        model=PLAN.models_of_type("pixelcnn"),
 
 
 use rule fit as fit_likelihood_ratio with:
     "Choose the background model on the validation sets."
     input:
-        unpack(models_and_states),
-        unpack(id_images),
-        unpack(on_validation_set),
+        unpack(edges(PLAN.models_and_states, PLAN.id_images, PLAN.validation_images)),
     output:
         **DETECTOR,
-        selection=update(f"{RUN}/detectors/{{method}}/selection{{chosen}}.csv"),
+        selection=update(f"{PLAN.run}/detectors/{{method}}/selection{{chosen}}.csv"),
     wildcard_constraints:
-        method=methods_of("likelihood_ratio"),
+        method=PLAN.methods_of("likelihood_ratio"),
     params:
-        validation=validation_set,
+        validation=PLAN.validation_set,
 
 
-def with_background(benchmark):
-    return [m for m, settings in BENCHMARKS[benchmark].methods.items() if "backgrounds" in settings]
-
-
+WITH_BACKGROUND = {
+    benchmark: PLAN.list_methods(benchmark, lambda settings: "backgrounds" in settings)
+    for benchmark in PLAN.benchmarks
+}
 PICTURES["samples"] = {
-    "names": lambda benchmark: names_of_type(benchmark, "pixelcnn"),
-    "inputs": lambda w: id_images(w)
-    | {
-        "files": [
-            path
-            for name in names_of_type(w.benchmark, "pixelcnn")
-            for path in files_of_model(first_run(w), name, "model.pt", "states.pt")
-        ]
-    },
+    "names": lambda benchmark: PLAN.list_models(benchmark, "pixelcnn"),
+    "inputs": lambda w: PLAN.id_images(w)
+    | PLAN.model_files(w, "pixelcnn", "model.pt", "states.pt"),
     "heavy": True,
 }
 PICTURES["pixel_maps"] = {
     "names": lambda benchmark: [
         f"{method}/{ood}"
-        for method in with_background(benchmark)
-        for ood in BENCHMARKS[benchmark].ood
+        for method in WITH_BACKGROUND[benchmark]
+        for ood in PLAN.ood_names(benchmark)
     ],
-    "inputs": lambda w: test_sets(w)
-    | {"files": [f for m in with_background(w.benchmark) for f in detector(first_run(w), m)]},
+    "inputs": lambda w: PLAN.test_sets(w)
+    | PLAN.detector_files(w.benchmark, PLAN.seeds[0], WITH_BACKGROUND[w.benchmark]),
     "heavy": True,
 }

@@ -4,20 +4,24 @@
 rule tables:
     "Gather the tables."
     input:
-        metrics=METRICS,
-        comparisons=COMPARISONS,
+        metrics=PLAN.metrics(),
+        comparisons=PLAN.comparisons(),
         # relative, so that the finished workflow can be moved
         published=os.path.relpath(ROOT / "benchmarks" / "published.csv"),
     output:
-        report(TABLES, caption="captions/tables.rst", category="tables"),
+        report(
+            [f"results/tables/{name}" for name in TABLES],
+            caption="captions/tables.rst",
+            category="tables",
+        ),
     log:
         "results/logs/tables.log",
     conda:
         "../envs/environment.yaml"
     params:
-        metrics=METRICS,
+        **PLAN.code("tables/gather.py"),
+        metrics=PLAN.metrics(),
         root=os.path.relpath(ROOT),
-        **code("tables/gather.py"),
     script:
         "../workflow_scripts/tables/gather.py"
 
@@ -28,8 +32,8 @@ use rule tables as available with:
     input:
         published=os.path.relpath(ROOT / "benchmarks" / "published.csv"),
     output:
-        [f"results/available/{name}" for name in NAMES],
+        [f"results/available/{name}" for name in TABLES],
     log:
         "results/logs/available.log",
     params:
-        metrics=[path for path in METRICS if os.path.exists(path)],
+        metrics=[path for path in PLAN.metrics() if os.path.exists(path)],

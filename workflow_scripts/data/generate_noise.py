@@ -13,7 +13,8 @@ with job(snakemake):
     if "images" in snakemake.input.keys():
         known = ImageSet.load(snakemake.input.images).select(params.classes).images
         sources = {"images": load_json(snakemake.input.images_manifest)["sha256"]}
-    images = decode.generate_noise(dataset, tuple(params.shape), known)
+    shape = tuple(map(int, snakemake.wildcards.shape.split("x")))
+    images = decode.generate_noise(dataset, shape, known)
     image_set = ImageSet(images, np.zeros(len(images), np.int64))
     image_set.save(snakemake.output.images)
     image_set.save_manifest(

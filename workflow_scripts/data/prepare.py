@@ -11,7 +11,7 @@ with job(snakemake):
         params.decoder,
         params.files,
         params.argument,
-        tuple(params.shape),
+        tuple(map(int, snakemake.wildcards.shape.split("x"))),
         params.invert,
         Path(params.folder),
     )

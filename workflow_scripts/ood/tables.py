@@ -39,6 +39,8 @@ METRICS_COLUMNS = ["seed", *KEYS, *COUNTS, *MEASURES, *INTERVALS, "flags"]
 COMPARISON_COLUMNS = ["benchmark", "scale", "seed", "ood_set", "method", "reference"]
 COMPARISON_COLUMNS += ["auroc_difference", "auroc_difference_low", "auroc_difference_high"]
 COMPARISON_COLUMNS += ["p_value"]
+# the same in the files of a comparison
+DIFFERENCE = ["difference", "low", "high", "p_value"]
 
 
 CONVENTION = (
@@ -132,7 +134,7 @@ def comparisons_table(found: Standing) -> pd.DataFrame:
         one = load_json(path)
         for ood, values in one["ood_sets"].items():
             known = [one["benchmark"], path.parts[-6], one["seed"], ood, one["method"]]
-            rows.append([*known, one["reference"], *values.values()])
+            rows.append([*known, one["reference"], *(values[name] for name in DIFFERENCE)])
     table = pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
     return table.sort_values(COMPARISON_COLUMNS[:5], ignore_index=True)
 
