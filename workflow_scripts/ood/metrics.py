@@ -6,6 +6,7 @@ every curve; counts are exact integers.
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from statistics import NormalDist
 
 import numpy as np
@@ -38,6 +39,7 @@ class Ranking:
         self.count_ood = np.bincount(self.positions[self.n_id :], minlength=self.n_values)
 
 
+@cache
 def at_least(share: float, count: int) -> int:
     """The smallest integer that is at least ``share`` of ``count``, free of rounding."""
     return -int(-Fraction(str(share)) * count // 1)
