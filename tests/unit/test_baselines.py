@@ -9,7 +9,7 @@ from scipy.spatial.distance import mahalanobis
 from ood import classifier as classifiers
 from ood.images import ImageSet, to_tensor, to_unit
 from ood.methods import baselines
-from ood.training import Machine, save_model
+from ood.training import Inputs, Machine, Run, Saved, Trained, load_model, save_model, save_trained
 
 CPU = Machine(torch.device("cpu"))
 CLASSIFIER = {
@@ -35,6 +35,9 @@ SETTINGS = {
 }
 
 
+PIXEL_SCORES = ("brightness", "complexity")
+
+
 @pytest.fixture(scope="module")
 def classifier():
     torch.manual_seed(0)
@@ -51,12 +54,14 @@ def image_set():
 def detector(score, classifier, image_set, folder):
     """Built, saved and loaded as the workflow does it."""
     settings = {"score": score, **SETTINGS[score]}
-    used = None if score in baselines.PIXEL_SCORES else classifier
-    statistics = baselines.fit(settings, used, image_set, CPU)
-    pair = None if used is None else (used, CLASSIFIER)
-    content = baselines.detector_content(settings, pair, statistics)
-    save_model(folder / "detector.pt", content)
-    return baselines.load(folder / "detector.pt", CPU)
+    models = {}
+    if score not in PIXEL_SCORES:
+        save_trained(folder, CLASSIFIER, classifier, Trained([], 0))
+        models["classifier"] = Saved(folder)
+    fitted = baselines.fit(settings, Inputs(image_set, models=models), Run(0, CPU, folder, ""))
+    assert fitted.parameters == (sum(v.numel() for v in classifier.parameters()) if models else 0)
+    save_model(folder / "detector.pt", fitted.content)
+    return baselines.load(load_model(folder / "detector.pt"), CPU)
 
 
 @pytest.mark.parametrize("score", SETTINGS)
@@ -70,7 +75,7 @@ def test_scores_are_float64_and_do_not_depend_on_the_batch(score, classifier, im
     assert whole.shape == (60,)
     torch.testing.assert_close(whole, parts, atol=1e-5, rtol=1e-5)
     predicted = one.predict(images)
-    assert (predicted is None) == (score in baselines.PIXEL_SCORES)
+    assert (predicted is None) == (score in PIXEL_SCORES)
     assert predicted is None or set(predicted.tolist()) <= {0, 1, 2}
 
 
@@ -110,7 +115,9 @@ def test_mahalanobis_against_scipy():
 
 
 def test_mahalanobis_statistics_by_hand(classifier, image_set):
-    statistics = baselines.fit({"score": "mahalanobis", "ridge": 1e-6}, classifier, image_set, CPU)
+    statistics = baselines.fit_statistics(
+        {"score": "mahalanobis", "ridge": 1e-6}, classifier, image_set, CPU
+    )
     with torch.no_grad():
         images = to_unit(to_tensor(image_set.images))
         hidden = classifier.head[:-1](classifier.features(images)).double().numpy()

@@ -1,6 +1,7 @@
 """CMG: losses by hand, generation, and what fine-tuning may and may not touch."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from ood.detector import run
 from ood.errors import InputError
 from ood.images import ImageSet
 from ood.methods import cmg
-from ood.training import Machine, Run, cpu_state, derive_seed, save_model
+from ood.training import Inputs, Machine, Run, cpu_state, derive_seed, load_model, save_model
 
 CPU = Machine(torch.device("cpu"))
 LOGITS = torch.tensor([[2.0, 0.0, 0.0], [5.0, 1.0, -1.0]])
@@ -39,7 +40,7 @@ def stage_1(tmp_path_factory):
     """The state of a classifier that tells the two classes apart."""
     network, trained = classifiers.fit(
         CLASSIFIER,
-        image_set(),
+        Inputs(image_set()),
         Run(derive_seed(0, "classifier"), CPU, tmp_path_factory.mktemp("s") / "checkpoint.pt", ""),
     )
     assert trained.history[-1]["accuracy"] > 0.9
@@ -88,16 +89,9 @@ def image_set(count=30):
     return ImageSet(images.numpy(), labels.numpy())
 
 
-def fine_tune(tmp_path, chosen, network, **more):
-    trained = cmg.fine_tune(
-        chosen,
-        network,
-        cvae(),
-        image_set(),
-        Run(0, CPU, tmp_path / "checkpoint.pt", ""),
-        **more,
-    )
-    return trained
+def fine_tune(tmp_path, chosen, network, snapshots=False):
+    run = Run(0, CPU, tmp_path / "checkpoint.pt", "", snapshots)
+    return cmg.fine_tune(chosen, network, cvae(), image_set(), run)
 
 
 def test_energies_by_hand():
@@ -157,7 +151,7 @@ def test_mixing_picks_each_dimension_from_one_parent_with_even_chance():
 
 def test_generated_images_and_pairs():
     torch.manual_seed(0)
-    images, pairs = cmg.generate(cvae(n_classes=6), 6000, sigma=3)
+    images, pairs = cmg.generate_images(cvae(n_classes=6), 6000, sigma=3)
     assert images.shape == (6000, 1, 8, 8)
     assert 0 <= images.min() <= images.max() <= 1
     equal = (pairs[:, 0] == pairs[:, 1]).double().mean().item()
@@ -169,7 +163,7 @@ def test_latents_have_standard_deviation_sigma(monkeypatch):
     model = cvae(latent=50)
     seen = []
     monkeypatch.setattr(model, "decode", lambda z, e: seen.append(z) or torch.zeros(1))
-    cmg.generate(model, 400, sigma=5)
+    cmg.generate_images(model, 400, sigma=5)
     assert seen[0].std().item() == pytest.approx(5, rel=0.01)
 
 
@@ -199,7 +193,7 @@ def test_fine_tuning_keeps_snapshots_only_when_asked(tmp_path, classifier):
 
 def test_fine_tuning_learns_to_reject_pseudo_ood(tmp_path, classifier):
     torch.manual_seed(5)
-    pseudo, _ = cmg.generate(cvae(), 200, 3)
+    pseudo, _ = cmg.generate_images(cvae(), 200, 3)
     detector = cmg.CMGDetector(classifier.features, classifier.head, "softmax", 2)
     with torch.no_grad():
         start = detector.score(pseudo).mean()
@@ -224,23 +218,27 @@ def test_the_energy_score_ignores_the_reject_logit(classifier):
         torch.testing.assert_close(detector.score(images), expected)
 
 
+def content(classifier):
+    tuned = {"settings": CLASSIFIER, "state": cpu_state(classifier)}
+    return {"loss": "softmax", "classifier": tuned}
+
+
 def test_detector_files_and_batch_independence(tmp_path, classifier):
-    save_model(tmp_path / "detector.pt", cmg.detector_content(settings(), CLASSIFIER, classifier))
-    detector = cmg.load(tmp_path / "detector.pt", CPU)
-    whole, predicted = run({"": detector}, image_set(), CPU, batch_size=30)[""]
-    parts, _ = run({"": detector}, image_set(), CPU, batch_size=7)[""]
+    save_model(tmp_path / "detector.pt", content(classifier))
+    detector = cmg.load(load_model(tmp_path / "detector.pt"), CPU)
+    whole, predicted = run({"": detector}, image_set(), CPU)[""]
+    parts, _ = run({"": detector}, image_set(), replace(CPU, scoring_batch=7))[""]
     assert whole.dtype == "float64"
     assert abs(whole - parts).max() < 1e-5
     assert (predicted == image_set().labels).mean() > 0.9
 
 
-def test_scoring_passes_each_batch_through_the_extractor_once(tmp_path, classifier):
-    save_model(tmp_path / "detector.pt", cmg.detector_content(settings(), CLASSIFIER, classifier))
-    detector = cmg.load(tmp_path / "detector.pt", CPU)
+def test_scoring_passes_each_batch_through_the_extractor_once(classifier):
+    detector = cmg.load(content(classifier), CPU)
     passes = []
     detector.features.extractor.register_forward_hook(lambda *_: passes.append(1))
     other = {name: value + 1 for name, value in cpu_state(detector.head).items()}
     pair = {"a": detector, "b": cmg.at_snapshot(detector, other)}
-    found = run(pair, image_set(), CPU, batch_size=10)
+    found = run(pair, image_set(), replace(CPU, scoring_batch=10))
     assert len(passes) == 3
     assert (found["a"][0] != found["b"][0]).all()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from recipes import edit_recipe
 
 from ood.config import SCALES, Loader, at_scale, load_yaml
 from ood.errors import InputError
@@ -21,6 +22,7 @@ def root(tmp_path):
     """A copy of the configuration files that a test may spoil."""
     for folder in ("schemas", "benchmarks"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
+    shutil.copy(ROOT / "config.yaml", tmp_path)
     return tmp_path
 
 
@@ -277,9 +279,58 @@ def test_mistakes_in_a_benchmark(root, change, message):
     ],
 )
 def test_mistakes_in_a_recipe(root, change, message):
-    edit(root / "benchmarks" / "recipes" / "digits.yaml", change)
-    with pytest.raises(InputError, match=r"benchmarks/recipes/digits\.yaml: .*" + message):
+    edit_recipe(root, "digits", change)
+    with pytest.raises(InputError, match=r"benchmarks/recipes/digits/whole\.yaml: .*" + message):
         load(root)
+
+
+@pytest.mark.parametrize(
+    ("file", "entry", "message"),
+    [
+        ("cmg", {"cvae": {"like": "mnist/cvea"}}, r"cvae\.like: no entry 'cvea' in mnist; did you"),
+        ("cmg", {"cvae": {"like": "mnits/cvae"}}, r"cvae\.like: unknown recipe 'mnits'; did you"),
+        (
+            "cmg",
+            {"cvae": {"like": "other"}, "other": {"like": "digits/cvae"}},
+            r"goes in a circle: digits/cvae -> digits/other -> digits/cvae",
+        ),
+        ("cmg", {"foreground": {"type": "x"}}, r"models\.foreground stands in .*cmg\.yaml too"),
+        ("cmg", {"cvae": {"like": "mnist/cvae", "latnet": 2}}, r"cmg\.yaml: unknown key 'latnet'"),
+        ("cmg", {"cvae": {"latent": 2}}, r"cmg\.yaml: models\.cvae: "),
+    ],
+)
+def test_mistakes_in_what_an_entry_is_like(root, file, entry, message):
+    path = root / "benchmarks" / "recipes" / "digits" / f"{file}.yaml"
+    edit(path, lambda recipe: recipe["models"].update(entry))
+    with pytest.raises(InputError, match=message):
+        load(root)
+
+
+def test_an_entry_changes_what_it_is_like(root):
+    path = root / "benchmarks" / "recipes" / "digits" / "cmg.yaml"
+    edit(path, lambda recipe: recipe["models"].update(cvae={"like": "mnist/cvae", "latent": 7}))
+    digits, mnist = (load(root, benchmarks=[b])[b].models["cvae"] for b in ("digits", "mnist"))
+    assert digits["latent"] == 7
+    differing = {name for name in mnist if mnist[name] != digits[name]}
+    assert differing == {"latent", "shape", "n_classes"}
+
+
+def test_methods_that_share_a_network_are_scored_together():
+    loader = Loader(ROOT, copy.deepcopy(CONFIG))
+    groups = loader.scored_together(loader.benchmarks()["digits"])
+    assert ["msp", "max_logit", "energy", "odin", "mahalanobis", "knn"] in groups
+    assert ["likelihood_ratio", "likelihood"] in groups
+    assert ["cmg_softmax"] in groups
+    assert ["brightness"] in groups
+    assert sorted(m for g in groups for m in g) == sorted(loader.benchmarks()["digits"].methods)
+
+
+def test_what_a_method_follows_from_holds_its_models_and_theirs():
+    loader = Loader(ROOT, copy.deepcopy(CONFIG))
+    recipe = loader.recipe_of(loader.benchmarks()["digits"], "oodgen")
+    assert set(recipe["models"]) == {"oodgen_classifier", "oodgen_vae"}
+    modules = loader.chosen_modules("models", recipe["models"]["oodgen_classifier"])
+    assert modules == ["ood.methods.oodgen", "ood.models.two_conv"]
 
 
 def test_a_benchmark_changes_settings_of_its_recipe_for_itself_alone():

@@ -1,7 +1,10 @@
-"""Scripts end with a message where a user can act, with a traceback where not."""
+"""Scripts end with a message where a user can act, with a traceback where not; what stands is kept."""
 
 import errno
+import json
 import logging
+import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,15 +13,35 @@ from ood.errors import InputError
 from workflow_job import job
 
 
+class Named(list):
+    """Files or values with names, as Snakemake hands them to a script."""
+
+    def __init__(self, **named):
+        super().__init__(named.values())
+        self.named = named
+
+    def items(self):
+        return self.named.items()
+
+    def get(self, name, default=None):
+        return self.named.get(name, default)
+
+
 @pytest.fixture
-def snakemake(tmp_path):
+def snakemake(tmp_path, monkeypatch):
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
+    monkeypatch.chdir(tmp_path)
+    for folder in ("results/a", "results/logs"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "input.txt").write_text("one")
     yield SimpleNamespace(
         rule="train",
-        wildcards=["digits", "0"],
-        log=[str(tmp_path / "job.log")],
-        output=["results/a/model.pt"],
+        wildcards=Named(benchmark="digits", seed="0"),
+        params=Named(settings={"epochs": 2}),
+        log=["results/logs/job.log"],
+        input=["input.txt"],
+        output=Named(model="results/a/model.pt"),
     )
     for handler in set(root.handlers) - set(handlers):
         root.removeHandler(handler)
@@ -43,8 +66,6 @@ def test_input_errors_have_no_traceback(snakemake, capsys):
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
 def test_full_and_read_only_disks_are_named(snakemake, code):
-    import os
-
     text = log_after(snakemake, OSError(code, os.strerror(code), "results/a/x"))
     assert f"cannot write results/a/x: {os.strerror(code)}" in text
     assert "what was computed is kept" in text
@@ -55,3 +76,87 @@ def test_full_and_read_only_disks_are_named(snakemake, code):
 
 def test_other_errors_keep_their_traceback(snakemake):
     assert "Traceback" in log_after(snakemake, ValueError("a bug"))
+
+
+def write(snakemake, text="made"):
+    """A job that writes its output; whether it did."""
+    try:
+        with job(snakemake), open(snakemake.output[0], "w") as file:
+            file.write(text)
+    except SystemExit as ended:
+        assert ended.code == 0
+        return False
+    return True
+
+
+def test_a_job_whose_outputs_stand_ends_before_its_work(snakemake):
+    assert write(snakemake)
+    assert not write(snakemake)
+    os.utime("input.txt")
+    assert not write(snakemake)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: s.params.named.update(settings={"epochs": 3}),
+        lambda s: Path("input.txt").write_text("two"),
+        lambda s: Path(s.output[0]).write_text("damaged"),
+        lambda s: os.unlink(s.output[0]),
+    ],
+    ids=["setting", "input", "damaged output", "missing output"],
+)
+def test_a_job_runs_again_after_a_change(snakemake, change):
+    assert write(snakemake)
+    change(snakemake)
+    assert write(snakemake)
+
+
+def test_who_wrote_an_input_does_not_matter(snakemake):
+    snakemake.input = ["config.json"]
+
+    def lineage(revision, value=1):
+        with open("config.json", "w") as file:
+            json.dump({"value": value, "lineage": {"git_revision": revision}}, file)
+
+    lineage("a")
+    assert write(snakemake)
+    lineage("b")
+    assert not write(snakemake)
+    lineage("b", value=2)
+    assert write(snakemake)
+
+
+def several(snakemake, fail_at=None):
+    """A job that makes three files one by one; those that it made."""
+    made = []
+    with job(snakemake, several=True) as work:
+        for name, path in snakemake.output.items():
+            key = work.key(["input.txt"], name)
+            if work.stands(path, key):
+                continue
+            if name == fail_at:
+                raise InputError("no room")
+            with work.make(path, key) as temporary:
+                temporary.write_text(name)
+            made.append(name)
+    return made
+
+
+def test_a_job_of_several_files_goes_on_where_it_failed(snakemake):
+    snakemake.output = Named(**{name: f"results/a/{name}.txt" for name in "abc"})
+    with pytest.raises(SystemExit):
+        several(snakemake, fail_at="c")
+    # Snakemake would delete new outputs of a job that failed: none is in its place yet
+    assert not os.path.exists("results/a/a.txt")
+    assert several(snakemake) == ["c"]
+    assert set(os.listdir("results/a")) == {
+        "a.txt",
+        "b.txt",
+        "c.txt",
+    }
+    assert several(snakemake) == []
+    os.unlink("results/a/b.txt")
+    assert several(snakemake) == ["b"]
+    snakemake.output = Named(**{name: f"results/a/{name}.txt" for name in "abcd"})
+    assert several(snakemake) == ["d"]

@@ -11,7 +11,7 @@ from scipy.stats import entropy as scipy_entropy
 
 from ood.images import ImageSet
 from ood.methods import leave_out
-from ood.training import Machine, Run, cpu_state, save_model
+from ood.training import Inputs, Machine, Run, cpu_state, load_model, save_model
 
 CPU = Machine(torch.device("cpu"))
 SETTINGS = {
@@ -231,7 +231,7 @@ def test_detectors_that_share_an_ensemble_do_not_mix_batches(ensemble):
 def test_the_file_of_a_detector_brings_the_same_scores_back(members, ensemble, tmp_path):
     content = {"members": members, "perturbation": "entropy", "temperature": 10.0, "epsilon": 0.01}
     save_model(tmp_path / "detector.pt", content)
-    loaded = leave_out.load(tmp_path / "detector.pt", CPU)
+    loaded = leave_out.load(load_model(tmp_path / "detector.pt"), CPU)
     batch = images(10)
     before = leave_out.LeaveOutDetector(ensemble, 10.0, 0.01)
     assert torch.equal(loaded.score(batch), before.score(batch))
@@ -265,7 +265,7 @@ def test_training_a_member_keeps_the_last_and_the_best_epoch(tmp_path):
     known = ImageSet(pictures, labels)
     unknown = ImageSet(generator.integers(0, 256, (40, 8, 8, 1), np.uint8), np.zeros(40, np.int64))
     run = Run(0, CPU, tmp_path / "checkpoint.pt", "one")
-    member, trained = leave_out.fit_member(SETTINGS, known, unknown, run)
+    member, trained = leave_out.fit_member(SETTINGS, Inputs(known, validation=unknown), run)
     assert [row["epoch"] for row in trained.history] == [1, 2, 3]
     assert trained.kept_epoch == 3
     assert trained.best_epoch == leave_out.best_epoch(trained.history, 0.02)

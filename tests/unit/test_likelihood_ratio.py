@@ -1,6 +1,7 @@
 """Likelihood ratios: mutation, loss, selection, scores against independent values."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from scipy.stats import chisquare
 from ood.detector import run
 from ood.images import ImageSet
 from ood.methods import likelihood_ratio as lr
-from ood.training import Machine, Run, cpu_state, save_model
+from ood.training import Inputs, Machine, Run, cpu_state
 
 CPU = Machine(torch.device("cpu"))
 SETTINGS = {
@@ -98,7 +99,9 @@ def test_every_model_has_the_same_validation_images_and_of_every_class():
 
 def test_training_records_bits_and_penalty_and_keeps_snapshots(tmp_path):
     settings = SETTINGS | {"mutation_rate": 0.2, "l2": 0.5}
-    net, trained = lr.fit(settings, image_set(), Run(0, CPU, tmp_path / "c.pt", ""))
+    net, trained = lr.fit_pixelcnn(
+        settings, Inputs(image_set()), Run(0, CPU, tmp_path / "c.pt", "")
+    )
     row = trained.history[-1]
     nats = row["loss"] - row["penalty"]
     assert row["bits_per_dimension"] == pytest.approx(nats / (64 * math.log(2)), rel=1e-5)
@@ -112,21 +115,18 @@ def test_training_lowers_the_loss_below_that_of_uniform_pixels(tmp_path):
     dark = ImageSet((image_set(200).images // 64).astype(np.uint8), np.zeros(200, np.int64))
     settings = SETTINGS | {"steps": 150, "evaluate_every": 75, "batch_size": 32}
     settings["optimizer"] = settings["optimizer"] | {"learning_rate": 1e-2}
-    _, trained = lr.fit(settings, dark, Run(0, CPU, tmp_path / "c.pt", ""))
+    _, trained = lr.fit_pixelcnn(settings, Inputs(dark), Run(0, CPU, tmp_path / "c.pt", ""))
     # four grey levels: 2 bits are the least, 8 the uniform law's
     assert 2 <= trained.history[-1]["validation_bits_per_dimension"] < 5
 
 
-@pytest.fixture
-def detector(tmp_path):
-    def load(**networks):
-        content = {
-            part: {"settings": SETTINGS, "state": cpu_state(net)} for part, net in networks.items()
-        }
-        save_model(tmp_path / "detector.pt", content)
-        return lr.load(tmp_path / "detector.pt", CPU)
+def content(**networks):
+    return {part: {"settings": SETTINGS, "state": cpu_state(net)} for part, net in networks.items()}
 
-    return load
+
+@pytest.fixture
+def detector():
+    return lambda **networks: lr.load(content(**networks), Machine(torch.device("cpu")))
 
 
 def test_equal_models_give_a_ratio_of_exactly_zero(detector):
@@ -155,10 +155,23 @@ def test_the_score_is_the_difference_of_two_likelihoods(detector):
 
 def test_a_score_does_not_depend_on_the_batch(detector):
     one = detector(foreground=network(0), background=network(1))
-    whole = run({"": one}, image_set(30), CPU, 30)[""]
-    parts = run({"": one}, image_set(30), CPU, 7)[""]
+    whole = run({"": one}, image_set(30), CPU)[""]
+    parts = run({"": one}, image_set(30), replace(CPU, scoring_batch=7))[""]
     assert np.allclose(whole[0], parts[0], rtol=0, atol=1e-3)
     assert (whole[1] == -1).all()
+
+
+def test_detectors_that_are_scored_together_share_the_foreground_pass():
+    machine, passes = Machine(torch.device("cpu")), []
+    both = lr.load(content(foreground=network(0), background=network(1)), machine)
+    alone = lr.load(content(foreground=network(0)), machine)
+    assert alone.foreground is both.foreground
+    both.foreground.extractor.register_forward_hook(lambda *_: passes.append(1))
+    found = run({"both": both, "alone": alone}, image_set(20), replace(machine, scoring_batch=10))
+    assert len(passes) == 2
+    separate = lr.load(content(foreground=network(0)), Machine(torch.device("cpu")))
+    again = run({"": separate}, image_set(20), replace(machine, scoring_batch=10))[""]
+    assert np.array_equal(found["alone"][0], again[0])
 
 
 def test_a_snapshot_replaces_both_models(detector):

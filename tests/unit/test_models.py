@@ -1,16 +1,15 @@
 """Networks: the published sizes, shapes at every benchmark's size."""
 
+import importlib
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ood.classifier import FEATURES, build, depths
-from ood.models.convnet import Classifier, ConvFeatures, Normalized, TwoConvFeatures
-from ood.models.densenet import DenseNetFeatures
-from ood.models.resnet import ResNet18Features
-from ood.models.toynet import ToyNetFeatures
+from ood.classifier import build, depths
+from ood.models import convnet, densenet, resnet18, toynet, two_conv, vgg, wide_resnet
+from ood.models.base import Classifier, Normalized
 from ood.models.vae import CVAE, OneHotCVAE
-from ood.models.wide_resnet import WideResNetFeatures
 
 
 def parameters(module):
@@ -69,9 +68,9 @@ RGB = (32, 32, 3)
 @pytest.mark.parametrize(
     ("features", "length", "sizes", "operations"),
     [
-        (DenseNetFeatures(RGB), 342, {8: 768_476, 80: 793_172}, 0.288e9),
-        (WideResNetFeatures(RGB), 640, {8: 36_477_912}, 5.24e9),
-        (ToyNetFeatures(RGB), 84, {8: 61_836}, 0.65e6),
+        (densenet.Features(RGB), 342, {8: 768_476, 80: 793_172}, 0.288e9),
+        (wide_resnet.Features(RGB), 640, {8: 36_477_912}, 5.24e9),
+        (toynet.Features(RGB), 84, {8: 61_836}, 0.65e6),
     ],
     ids=["densenet", "wide_resnet", "toynet"],
 )
@@ -102,7 +101,7 @@ def test_the_nets_of_the_leave_out_ensemble_have_the_published_sizes(
 def test_backbones_have_four_depths_of_the_published_sizes(
     architecture, shape, size, operations, lengths
 ):
-    features = FEATURES[architecture][0](shape).eval()
+    features = importlib.import_module(f"ood.models.{architecture}").Features(shape).eval()
     assert parameters(features) == pytest.approx(size, rel=0.006)
     images = torch.rand(1, shape[2], *shape[:2])
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -119,20 +118,20 @@ def test_backbones_have_four_depths_of_the_published_sizes(
 
 def test_a_tap_is_read_before_the_next_layer_changes_it_in_place():
     torch.manual_seed(0)
-    features = FEATURES["vgg"][0]((8, 8, 1), 0.1).eval()
+    features = vgg.Features((8, 8, 1), 0.1).eval()
     features.norm2.bias.data.fill_(-1.0)
     found = depths(features, torch.rand(4, 1, 8, 8))
     assert (found[0] < 0).all()
 
 
 def test_a_wide_resnet_starts_as_he_and_others_say():
-    features = WideResNetFeatures(RGB, 10, 4)
+    features = wide_resnet.Features(RGB, 10, 4)
     weight = features.group2[0].conv1.weight
     assert weight.std().item() == pytest.approx((2 / (128 * 9)) ** 0.5, rel=0.02)
     assert features.final[0].weight.eq(1).all()
 
 
-@pytest.mark.parametrize("kind", [DenseNetFeatures, WideResNetFeatures])
+@pytest.mark.parametrize("kind", [densenet.Features, wide_resnet.Features])
 def test_a_depth_without_a_number_of_layers_is_an_error(kind):
     with pytest.raises(ValueError, match="depth 6 n \\+ 4, not 11"):
         kind(RGB, 11)
@@ -165,17 +164,17 @@ def test_encoder_and_decoder_of_oodgen_see_the_class():
 @pytest.mark.parametrize(
     ("features", "shape"),
     [
-        (TwoConvFeatures((28, 28, 1), 0.25), (1, 28, 28)),
-        (TwoConvFeatures((8, 8, 1), 0.25), (1, 8, 8)),
-        (ConvFeatures((28, 28, 1), 0.25), (1, 28, 28)),
-        (ConvFeatures((8, 8, 1), 0.25), (1, 8, 8)),
-        (ConvFeatures((32, 32, 3), 0.25), (3, 32, 32)),
-        (ResNet18Features((32, 32, 3), 0.125), (3, 32, 32)),
-        (ResNet18Features((28, 28, 1), 0.125), (1, 28, 28)),
-        (ToyNetFeatures((28, 28, 1)), (1, 28, 28)),
-        (ToyNetFeatures((8, 8, 1), 0.5, padding=2), (1, 8, 8)),
-        (DenseNetFeatures((32, 32, 3), 10, 0.25), (3, 32, 32)),
-        (WideResNetFeatures((8, 8, 1), 16, 0.5), (1, 8, 8)),
+        (two_conv.Features((28, 28, 1), 0.25), (1, 28, 28)),
+        (two_conv.Features((8, 8, 1), 0.25), (1, 8, 8)),
+        (convnet.Features((28, 28, 1), 0.25), (1, 28, 28)),
+        (convnet.Features((8, 8, 1), 0.25), (1, 8, 8)),
+        (convnet.Features((32, 32, 3), 0.25), (3, 32, 32)),
+        (resnet18.Features((32, 32, 3), 0.125), (3, 32, 32)),
+        (resnet18.Features((28, 28, 1), 0.125), (1, 28, 28)),
+        (toynet.Features((28, 28, 1)), (1, 28, 28)),
+        (toynet.Features((8, 8, 1), 0.5, padding=2), (1, 8, 8)),
+        (densenet.Features((32, 32, 3), 10, 0.25), (3, 32, 32)),
+        (wide_resnet.Features((8, 8, 1), 16, 0.5), (1, 8, 8)),
     ],
 )
 def test_features_have_the_announced_length(features, shape):

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,17 @@ from ood.errors import InputError
 from ood.images import ImageSet
 from ood.methods import oodgen
 from ood.models.vae import OneHotCVAE
-from ood.training import Machine, Run, cpu_state, save_model
+from ood.training import (
+    Inputs,
+    Machine,
+    Run,
+    Saved,
+    Trained,
+    cpu_state,
+    load_model,
+    save_model,
+    save_trained,
+)
 
 CPU = Machine(torch.device("cpu"))
 GENERATION = {
@@ -51,15 +62,25 @@ CLASSIFIER = {
 }
 
 
+CVAE = {
+    "shape": [8, 8, 1],
+    "n_classes": 3,
+    "latent": 4,
+    "hidden": 16,
+    "width": 1.0,
+    "deterministic_latent": False,
+}
+
+
 def run_in(folder, seed=0):
-    return Run(seed, CPU, folder / "checkpoint.pt", "")
+    return Run(seed, CPU, folder / "checkpoint.pt", "", snapshots=True)
 
 
 @pytest.fixture(scope="module")
 def cvae():
     """A random decoder whose pixels all depend on the latent."""
     torch.manual_seed(1)
-    return OneHotCVAE((8, 8, 1), 3, latent=4, hidden=16).eval().requires_grad_(False)
+    return oodgen.build_cvae(CVAE).eval().requires_grad_(False)
 
 
 @pytest.fixture(scope="module")
@@ -312,9 +333,9 @@ def test_a_step_draws_the_given_numbers_of_both(generator):
 def test_training_stopped_and_resumed_ends_as_if_it_had_not(cvae, image_set, tmp_path, monkeypatch):
     for name in ("whole", "cut"):
         (tmp_path / name).mkdir()
-    whole, history = oodgen.fit_classifier(
-        CLASSIFIER, cvae, image_set, run_in(tmp_path / "whole"), snapshots=True
-    )
+    save_trained(tmp_path / "vae", CVAE, cvae, Trained([], 0))
+    inputs = Inputs(image_set, models={"vae": Saved(tmp_path / "vae")})
+    whole, history = oodgen.fit_classifier(CLASSIFIER, inputs, run_in(tmp_path / "whole"))
     refresh = oodgen.Pools.refresh
 
     def stop(pools, epoch):
@@ -325,12 +346,8 @@ def test_training_stopped_and_resumed_ends_as_if_it_had_not(cvae, image_set, tmp
     with monkeypatch.context() as patch:
         patch.setattr(oodgen.Pools, "refresh", stop)
         with pytest.raises(KeyboardInterrupt):
-            oodgen.fit_classifier(
-                CLASSIFIER, cvae, image_set, run_in(tmp_path / "cut"), snapshots=True
-            )
-    resumed, again = oodgen.fit_classifier(
-        CLASSIFIER, cvae, image_set, run_in(tmp_path / "cut"), snapshots=True
-    )
+            oodgen.fit_classifier(CLASSIFIER, inputs, run_in(tmp_path / "cut"))
+    resumed, again = oodgen.fit_classifier(CLASSIFIER, inputs, run_in(tmp_path / "cut"))
     first, second = cpu_state(whole), cpu_state(resumed)
     assert all(torch.equal(first[name], second[name]) for name in first)
     # 72 images in batches of 16: five steps an epoch
@@ -344,14 +361,12 @@ def test_training_stopped_and_resumed_ends_as_if_it_had_not(cvae, image_set, tmp
 @pytest.fixture
 def detector(tmp_path):
     torch.manual_seed(0)
-    content = {
-        "classifier": CLASSIFIER,
-        "state": cpu_state(classifiers.build(CLASSIFIER)),
-    }
+    state = cpu_state(classifiers.build(CLASSIFIER))
+    content = {"classifier": {"settings": CLASSIFIER, "state": state}}
 
     def load(score):
         save_model(tmp_path / "detector.pt", content | {"score": score})
-        return oodgen.load(tmp_path / "detector.pt", CPU)
+        return oodgen.load(load_model(tmp_path / "detector.pt"), Machine(torch.device("cpu")))
 
     return load
 
@@ -386,8 +401,8 @@ def test_a_score_does_not_depend_on_the_batch(detector, score):
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (30, 8, 8, 1), dtype=np.uint8)
     whole = ImageSet(images, np.zeros(30, np.int64))
-    once = run({"": detector(score)}, whole, CPU, 30)[""][0]
-    parts = run({"": detector(score)}, whole, CPU, 7)[""][0]
+    once = run({"": detector(score)}, whole, CPU)[""][0]
+    parts = run({"": detector(score)}, whole, replace(CPU, scoring_batch=7))[""][0]
     assert np.allclose(once, parts, rtol=0, atol=1e-5)
 
 

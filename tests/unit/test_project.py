@@ -3,6 +3,8 @@
 import ast
 import importlib
 import re
+import shutil
+import tokenize
 import tomllib
 from pathlib import Path
 
@@ -13,15 +15,17 @@ from packaging.requirements import Requirement
 
 from ood.config import Loader, load_yaml
 from ood.detector import Record
+from plan import Plan
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "workflow_scripts"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FLOORS = [
     ["errors", "files", "registry"],
-    ["config", "images", "lineage", "metrics"],
+    ["config", "images", "lineage", "metrics", "scores"],
+    ["provenance"],
     ["decode", "tables", "plots"],
-    ["download", "models"],
+    ["download", "models", "augmentations"],
     ["training"],
     ["classifier", "detector"],
     ["methods"],
@@ -94,7 +98,7 @@ def test_modules_import_from_lower_floors_only(path):
     floor = next(i for i, names in enumerate(FLOORS) if name in names)
     below = {one for names in FLOORS[:floor] for one in names}
     # models may use each other: a VAE's encoder is a ResNet
-    assert set(imports(path)) <= below | ({"models"} if name == "models" else set())
+    assert set(imports(path)) <= below | ({name} if name == "models" else set())
 
 
 def test_the_library_does_not_know_snakemake():
@@ -102,24 +106,67 @@ def test_the_library_does_not_know_snakemake():
         assert not re.search(r"^\s*(import|from) snakemake", path.read_text(), re.M), path
 
 
-def test_scoring_and_tables_name_no_method():
-    methods = Loader(ROOT, load_yaml(ROOT / "config.yaml")).benchmarks()["digits"].methods
-    words = r"\b(" + "|".join([*methods, "cmg"]) + r")\b"
-    allowed = {"energy", "complexity", "likelihood"}
-    for name in ("score.py", "evaluate.py", "tables.py", "ood/tables.py", "ood/plots.py"):
-        found = set(re.findall(words, (SCRIPTS / name).read_text()))
-        assert found <= allowed, name
+def words(path):
+    """Identifiers of a source file, the parts of imported modules, and its short strings, whole."""
+    found = set()
+    with open(path, "rb") as file:
+        for token in tokenize.tokenize(file.readline):
+            if token.type == tokenize.NAME:
+                found.add(token.string)
+            elif token.type == tokenize.STRING and len(token.string) < 60:
+                found.add(token.string.strip("\"'"))
+    return found
 
 
-@pytest.mark.parametrize(
-    "name", [path.stem for path in (SCRIPTS / "ood/methods").glob("[a-z]*.py")]
-)
+PIPELINES = [path.stem for path in (SCRIPTS / "ood/methods").glob("[a-z]*.py")]
+
+
+def owned(name):
+    """The files of a method: its module, its rules, and the pictures that these add."""
+    rules = (ROOT / "rules" / f"{name}.smk").read_text()
+    return {name, *re.findall(r'PICTURES\["(\w+)"\]', rules)}
+
+
+@pytest.mark.parametrize("name", PIPELINES)
 def test_only_its_own_files_name_a_method(name):
-    rules = ROOT / "rules" / f"{name}.smk"
-    own = set(re.findall(r"workflow_scripts/(\w+)\.py", rules.read_text())) | {name}
-    for path in [*(ROOT / "rules").glob("*.smk"), *SCRIPTS.rglob("*.py")]:
-        if path.stem not in own:
-            assert not re.search(rf"\b{name}\b", path.read_text()), path
+    for path in [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk"), *SCRIPTS.rglob("*.py")]:
+        if path.stem not in owned(name):
+            assert name not in words(path), path
+
+
+def test_what_all_methods_share_names_none():
+    loader = Loader(ROOT, load_yaml(ROOT / "config.yaml"))
+    methods = set(loader.benchmarks()["digits"].methods)
+    shared = ["train", "fit", "generate", "score", "evaluate", "fitting", "pictures", "plan"]
+    shared += ["tables/gather", "tables/compare", "ood/tables", "ood/plots", "ood/provenance"]
+    # words of the field that a picture of theirs may use
+    methods -= {"likelihood"}
+    for name in shared:
+        assert not words(SCRIPTS / f"{name}.py") & methods, name
+
+
+def test_a_new_method_adds_files_and_changes_two(tmp_path):
+    """Its module, rules, schema and settings; the Snakefile has one line more, and benchmarks of
+    the family get it."""
+    for folder in ("schemas", "benchmarks"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    (tmp_path / "schemas/methods/entropy.yaml").write_text(
+        "method: {type: object, additionalProperties: false, required: [pipeline, classifier],"
+        " predicts: true, fitted: false, properties: {pipeline: {const: entropy},"
+        " classifier: {type: string, model_type: classifier}}}"
+    )
+    (tmp_path / "benchmarks/recipes/digits/entropy.yaml").write_text(
+        "methods: {entropy: {pipeline: entropy, classifier: classifier}}"
+    )
+    loader = Loader(tmp_path, load_yaml(ROOT / "config.yaml"))
+    benchmarks = loader.benchmarks()
+    assert "entropy" in benchmarks["digits"].methods
+    assert loader.modules["methods"]["entropy"] == "ood.methods.entropy"
+    plan = Plan(loader, benchmarks, SCRIPTS)
+    assert ("digits", ["entropy"], "") in plan.scoring_jobs()
+    assert "results/quick/digits/seed0/metrics/entropy/uniform.json" in plan.metrics()
+    assert all(path.read_bytes() == content for path, content in before.items())
 
 
 def test_published_numbers_name_known_benchmarks_and_sets():
@@ -141,10 +188,25 @@ def test_every_method_has_a_record_and_a_line_in_the_readme():
     config = load_yaml(ROOT / "config.yaml")
     for name, settings in Loader(ROOT, config).benchmarks()["digits"].methods.items():
         module = importlib.import_module(f"ood.methods.{settings['pipeline']}")
-        record = module.record(settings)
+        record = module.RECORDS[settings["score"]] if "RECORDS" in vars(module) else module.RECORD
         assert isinstance(record, Record)
         assert f"`{name}`" in readme
         assert record.title in readme
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_a_method_offers_the_contract(name):
+    module = importlib.import_module(f"ood.methods.{name}")
+    schema = load_yaml(ROOT / "schemas" / "methods" / f"{name}.yaml")
+    assert set(getattr(module, "MODELS", {})) == set(schema.get("models", {}))
+    given = schema["method"].get("provides", [])
+    given += [
+        one for model in schema.get("models", {}).values() for one in model.get("provides", [])
+    ]
+    assert callable(module.fit)
+    assert callable(module.load)
+    assert hasattr(module, "at_snapshot") == ("snapshots" in schema["method"].get("provides", []))
+    assert hasattr(module, "generate") == ("pseudo_ood" in given)
 
 
 def test_the_repository_speaks_of_itself_alone():

@@ -73,7 +73,8 @@ def test_the_leaderboard_averages_sets_within_a_seed_first(paths):
     assert board.loc["far", "auroc_sd"] == pytest.approx(0.1 / 2**0.5)
     assert board.loc["far", "n_sets"] == 2
     assert board.loc["far", "flags"] == "degenerate"
-    text = tables.leaderboard_text(board.reset_index())
+    text = tables.leaderboard_text(board.reset_index(), {"quick digits msp": 3})
+    assert "Left out, 3 pairs" in text
     assert "55.00 ± 7.07" in text
     assert "degenerate" in text
     assert "| –" in text

@@ -1,13 +1,18 @@
 """The training loop: resume, divergence, augmentation, seeds, model files."""
 
+import importlib
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from ood import training
+from ood.augmentations.crop_flip import crop_flip
 from ood.errors import InputError
-from ood.training import Machine, Run, crop_flip, derive_seed
+from ood.images import ImageSet
+from ood.training import Inputs, Machine, Run, Stream, Watch, derive_seed
 
 CPU = Machine(torch.device("cpu"))
 
@@ -40,11 +45,9 @@ def run(folder, epochs=4, identity="a", stop_at=None, **more):
     trained = training.train(
         network,
         loss,
-        images,
-        labels,
+        Stream(images, labels, 8, augment=crop_flip(1)),
         settings(epochs, 8, 0.01),
         Run(7, CPU, folder / "checkpoint.pt", identity),
-        augment=crop_flip(1),
         **more,
     )
     return network, trained, len(steps)
@@ -100,7 +103,9 @@ def test_steps_take_the_place_of_epochs(tmp_path):
     by_steps = settings(1, 2, 0.1) | {"steps": 8, "evaluate_every": 3}
     del by_steps["epochs"]
     run_ = Run(0, CPU, tmp_path / "checkpoint.pt", "")
-    trained = training.train(network, loss, torch.rand(5, 1), torch.arange(5), by_steps, run_)
+    trained = training.train(
+        network, loss, Stream(torch.rand(5, 1), torch.arange(5), 2), by_steps, run_
+    )
     assert [row["step"] for row in trained.history] == [3, 6, 8]
     assert [row["epoch"] for row in trained.history] == pytest.approx([1.2, 2.4, 3.2])
     assert [len(batch) for batch in seen] == [2] * 8
@@ -118,7 +123,8 @@ def test_the_learning_rate_decays_with_every_step(tmp_path):
     chosen = settings(2, 2, 0.1)
     chosen["optimizer"]["decay"] = 0.5
     run_ = Run(0, CPU, tmp_path / "checkpoint.pt", "")
-    training.train(network, loss, torch.rand(4, 1), torch.zeros(4, dtype=torch.int64), chosen, run_)
+    data = Stream(torch.rand(4, 1), torch.zeros(4, dtype=torch.int64), 2)
+    training.train(network, loss, data, chosen, run_)
     # Adam's steps are as long as the learning rate where the gradient is constant
     assert start - network.weight.item() == pytest.approx(0.1 * (1 + 0.5 + 0.25 + 0.125), abs=1e-6)
 
@@ -142,7 +148,8 @@ def test_other_inputs_come_beside_each_batch_each_before_any_twice(tmp_path):
     inputs, others = torch.rand(8, 1), torch.arange(3.0)[:, None]
     run_ = Run(0, CPU, tmp_path / "checkpoint.pt", "")
     labels = torch.zeros(8, dtype=torch.int64)
-    training.train(network, loss, inputs, labels, settings(2, 4, 0.1), run_, beside=others)
+    data = Stream(inputs, labels, 4, beside=others)
+    training.train(network, loss, data, settings(2, 4, 0.1), run_)
     assert len(seen) == 16
     for start in (0, 3, 8, 11):
         assert sorted(seen[start : start + 3]) == [0, 1, 2]
@@ -171,12 +178,10 @@ def test_the_best_epoch_is_kept_beside_the_last(tmp_path, stop_at):
         return training.train(
             network,
             loss,
-            torch.ones(8, 1),
-            torch.zeros(8, dtype=torch.int64),
+            Stream(torch.ones(8, 1), torch.zeros(8, dtype=torch.int64), 2),
             settings(4, 2, 0.1),
             Run(0, CPU, tmp_path / "checkpoint.pt", ""),
-            measure=measure,
-            best=best,
+            watch=Watch(measure=measure, best=best),
         )
 
     if stop_at:
@@ -218,8 +223,7 @@ def test_a_loss_that_is_not_finite_stops_with_advice(tmp_path):
         training.train(
             network,
             loss,
-            torch.rand(4, 2),
-            torch.zeros(4, dtype=torch.int64),
+            Stream(torch.rand(4, 2), torch.zeros(4, dtype=torch.int64), 2),
             settings(2, 2, 0.5),
             Run(0, CPU, tmp_path / "checkpoint.pt", ""),
         )
@@ -237,8 +241,7 @@ def test_every_image_is_seen_once_an_epoch_and_a_lone_last_one_is_left_out(tmp_p
     training.train(
         network,
         loss,
-        torch.rand(9, 1),
-        torch.arange(9),
+        Stream(torch.rand(9, 1), torch.arange(9), 4),
         settings(1, 4, 0.1),
         Run(0, CPU, tmp_path / "checkpoint.pt", ""),
     )
@@ -255,8 +258,7 @@ def test_history_means_weigh_images_not_batches(tmp_path):
     trained = training.train(
         network,
         loss,
-        torch.rand(6, 1),
-        torch.arange(6),
+        Stream(torch.rand(6, 1), torch.arange(6), 4),
         settings(1, 4, 0.1),
         Run(0, CPU, tmp_path / "checkpoint.pt", ""),
     )
@@ -284,12 +286,10 @@ def validated(folder, validation_losses, patience, epochs=6, stop_before=None):
     trained = training.train(
         network,
         loss,
-        torch.rand(4, 1),
-        torch.zeros(4, dtype=torch.int64),
+        Stream(torch.rand(4, 1), torch.zeros(4, dtype=torch.int64), 2),
         settings(epochs, 2, 0.1),
         Run(0, CPU, folder / "checkpoint.pt", ""),
-        validation=(torch.rand(3, 1), torch.zeros(3, dtype=torch.int64)),
-        patience=patience,
+        watch=Watch((torch.rand(3, 1), torch.zeros(3, dtype=torch.int64)), patience=patience),
         before_epoch=before,
     )
     return network.weight.item(), trained
@@ -331,13 +331,13 @@ def test_validation_is_in_eval_mode_and_leaves_training_alone(tmp_path):
 
         inputs, labels = torch.rand(6, 2, generator=seeded()), torch.zeros(6, dtype=torch.int64)
         run = Run(0, CPU, tmp_path / f"{folder}.pt", "")
-        training.train(network, loss, inputs, labels, settings(3, 3, 0.1), run, **more)
+        training.train(network, loss, Stream(inputs, labels, 3), settings(3, 3, 0.1), run, **more)
         return network.state_dict()
 
     without = whole("a")
     assert set(modes) == {(True, True)}
     held_out = (torch.rand(5, 2), torch.zeros(5, dtype=torch.int64))
-    assert same(without, whole("b", validation=held_out))
+    assert same(without, whole("b", watch=Watch(held_out)))
     assert set(modes) == {(True, True), (False, False)}
 
 
@@ -429,10 +429,10 @@ def test_asking_for_a_gpu_where_there_is_none_is_an_error(tmp_path, monkeypatch)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with (
         pytest.raises(InputError, match="'device' is 'cuda' but PyTorch sees no GPU"),
-        training.machine("cuda", "float32", tmp_path),
+        training.machine("cuda", "float32", 500, tmp_path),
     ):
         pass
-    with training.machine("auto", "float32", tmp_path) as chosen:
+    with training.machine("auto", "float32", 500, tmp_path) as chosen:
         assert chosen.device.type == "cpu"
 
 
@@ -442,13 +442,75 @@ def test_jobs_take_different_gpus_and_wait_for_a_free_one(tmp_path, monkeypatch)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     with (
-        training.machine("auto", "float32", tmp_path) as first,
-        training.machine("auto", "float32", tmp_path) as second,
+        training.machine("auto", "float32", 500, tmp_path) as first,
+        training.machine("auto", "float32", 500, tmp_path) as second,
     ):
         assert {first.device.index, second.device.index} == {0, 1}
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-        with training.machine("auto", "float32", tmp_path) as assigned:
+        with training.machine("auto", "float32", 500, tmp_path) as assigned:
             assert assigned.device == torch.device("cuda")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    with training.machine("auto", "float32", tmp_path) as freed:
+    with training.machine("auto", "float32", 500, tmp_path) as freed:
         assert freed.device.index == 0
+
+
+NETS = {
+    "classifier": ("ood.classifier", {"hidden": None, "head_dropout": 0, "extra_outputs": 0}),
+    "leave_out_member": (
+        "ood.methods.leave_out",
+        {
+            "groups": 2,
+            "group": 0,
+            "partition_seed": None,
+            "margin": 0.4,
+            "margin_weight": 0.2,
+            "accuracy_tolerance": 0.02,
+            "validation_images": 10,
+        },
+    ),
+    "vmdls_encoder": (
+        "ood.methods.vmdls",
+        {
+            "latent": 4,
+            "latent_distance": "euclidean",
+            "kl_weight": 0.1,
+            "generation_epoch": 1,
+            "margin_max": 32,
+            "margin_jump": 1.0,
+            "margins_epoch": 1,
+            "classes_per_batch": 4,
+            "images_per_class": 2,
+        },
+    ),
+    "vmdls_autoencoder": ("ood.methods.vmdls", {"latent": 4}),
+    "cmg_cvae": (
+        "ood.methods.cmg",
+        {"architecture": "resnet", "latent": 4, "hidden": 8, "padding": 1, "kl_weight": 1.0},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", NETS)
+def test_nets_are_trained_in_training_mode(tmp_path, kind):
+    """Batch norm sees the batches, and the net comes back in eval mode."""
+    module, more = NETS[kind]
+    chosen = settings(1, 8, 1e-3) | {
+        "type": kind,
+        "architecture": "resnet18",
+        "shape": [8, 8, 3],
+        "n_classes": 4,
+        "width": 0.0625,
+        "dropout": 0,
+        "normalization": {"mean": [0.5] * 3, "sd": [0.5] * 3},
+        "augmentation": "none",
+        "validation_share": 0.2,
+    }
+    images = torch.randint(0, 256, (40, 8, 8, 3), dtype=torch.uint8, generator=seeded()).numpy()
+    known = ImageSet(images, np.arange(40) % 4)
+    fit = importlib.import_module(module).MODELS[kind]
+    run = Run(0, CPU, tmp_path / "checkpoint.pt", "")
+    network, _ = fit(chosen | more, Inputs(known, validation=known), run)
+    counts = [one for name, one in network.state_dict().items() if name.endswith("tracked")]
+    assert counts
+    assert all(count > 0 for count in counts)
+    assert not any(part.training for part in network.modules())

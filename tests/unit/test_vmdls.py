@@ -11,11 +11,12 @@ from scipy.stats import multivariate_normal
 from torch import nn
 
 from ood import classifier as classifiers
+from ood.augmentations.rotate_crop import rotate_crop
 from ood.errors import InputError
 from ood.images import ImageSet, to_tensor, to_unit
 from ood.methods import vmdls
 from ood.models.autoencoder import AutoEncoder
-from ood.training import Machine, Run, cpu_state, rotate_crop, save_model
+from ood.training import Inputs, Machine, Run, Saved, cpu_state, load_model, save_model
 
 CPU = Machine(torch.device("cpu"))
 NORMALIZATION = {"mean": [0.5], "sd": [0.5]}
@@ -182,7 +183,7 @@ def test_class_means_are_those_of_the_epoch_before(image_set):
 
 def test_training_stopped_within_an_epoch_ends_as_if_it_had_not(tmp_path, image_set, monkeypatch):
     monkeypatch.setattr("ood.training.CHECKPOINT_SECONDS", 0)
-    whole, _ = vmdls.fit(SETTINGS, image_set, Run(0, CPU, tmp_path / "a.pt", "x"), None)
+    whole, _ = vmdls.fit_encoder(SETTINGS, Inputs(image_set), Run(0, CPU, tmp_path / "a.pt", "x"))
     calls = itertools.count()
     original = vmdls.metric_loss
 
@@ -195,8 +196,8 @@ def test_training_stopped_within_an_epoch_ends_as_if_it_had_not(tmp_path, image_
     with monkeypatch.context() as patch:
         patch.setattr(vmdls, "metric_loss", stopping)
         with pytest.raises(KeyboardInterrupt):
-            vmdls.fit(SETTINGS, image_set, run, None)
-    resumed, trained = vmdls.fit(SETTINGS, image_set, run, None)
+            vmdls.fit_encoder(SETTINGS, Inputs(image_set), run)
+    resumed, trained = vmdls.fit_encoder(SETTINGS, Inputs(image_set), run)
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
     assert [row["margin"] for row in trained.history] == pytest.approx([0.15, 1.15])
@@ -216,11 +217,15 @@ def backbone(tmp_path, **changes):
     return path, network
 
 
+def started(image_set, path):
+    return Inputs(image_set, models={"backbone": Saved(path.parent)})
+
+
 def test_fine_tuning_starts_from_a_classifier_and_first_leaves_it_alone(tmp_path, image_set):
     path, network = backbone(tmp_path)
     tuned = SETTINGS | {"epochs": 3, "frozen_epochs": 2, "frozen_learning_rate": 0.01}
     run = Run(0, CPU, tmp_path / "checkpoint.pt", "x")
-    encoder, trained = vmdls.fit(tuned, image_set, run, path)
+    encoder, trained = vmdls.fit_encoder(tuned, started(image_set, path), run)
     assert [row["epoch"] for row in trained.history] == [1, 2, 3]
     assert [row["margin"] for row in trained.history] == pytest.approx([0.15, 1.15, 2.15])
     frozen = torch.load(tmp_path / "checkpoint_frozen.pt", weights_only=True)["network"]
@@ -235,8 +240,9 @@ def test_fine_tuning_starts_from_a_classifier_and_first_leaves_it_alone(tmp_path
 def test_a_backbone_that_is_never_released_is_an_error(tmp_path, image_set):
     path, _ = backbone(tmp_path)
     tuned = SETTINGS | {"epochs": 2, "frozen_epochs": 2, "frozen_learning_rate": 0.01}
+    run = Run(0, CPU, tmp_path / "checkpoint.pt", "x")
     with pytest.raises(InputError, match="epochs: as many as frozen_epochs or fewer"):
-        vmdls.fit(tuned, image_set, Run(0, CPU, tmp_path / "checkpoint.pt", "x"), path)
+        vmdls.fit_encoder(tuned, started(image_set, path), run)
 
 
 def test_weights_of_the_backbone_alone_do_too(tmp_path):
@@ -329,10 +335,9 @@ def detector_file(request, image_set, tmp_path_factory):
     torch.manual_seed(0)
     encoder = vmdls.Encoder(SETTINGS).eval().requires_grad_(False)
     autoencoder = vmdls.build_autoencoder(AUTOENCODER).eval() if request.param else None
-    statistics = vmdls.fit_detector(METHOD, encoder, autoencoder, image_set, CPU)
+    statistics = vmdls.fit_statistics(METHOD, encoder, autoencoder, image_set, CPU)
     content = {
         "encoder": {"settings": SETTINGS, "state": cpu_state(encoder)},
-        "autoencoder": None,
         "statistics": statistics,
     }
     if autoencoder:
@@ -343,7 +348,7 @@ def detector_file(request, image_set, tmp_path_factory):
 
 
 def test_scores_do_not_depend_on_the_test_set(detector_file, image_set):
-    detector = vmdls.load(detector_file, CPU)
+    detector = vmdls.load(load_model(detector_file), CPU)
     images = to_unit(to_tensor(image_set.images))
     with torch.no_grad():
         whole, classes = detector.score(images), detector.predict(images)
@@ -359,7 +364,7 @@ def test_scores_do_not_depend_on_the_test_set(detector_file, image_set):
 
 
 def test_the_score_is_the_weighted_distance_to_the_ceiling(detector_file, image_set):
-    detector = vmdls.load(detector_file, CPU)
+    detector = vmdls.load(load_model(detector_file), CPU)
     images = to_unit(to_tensor(image_set.images[:9]))
     with torch.no_grad():
         parts = vmdls.represent(detector.encoder, images)
@@ -412,7 +417,7 @@ def test_the_mnist_auto_encoder_grows_as_the_paper_says():
 def test_an_auto_encoder_learns(image_set, tmp_path):
     settings = AUTOENCODER | {"epochs": 6, "width": 0.2}
     run = Run(0, CPU, tmp_path / "checkpoint.pt", "x")
-    _, trained = vmdls.fit_autoencoder(settings, image_set, run)
+    _, trained = vmdls.fit_autoencoder(settings, Inputs(image_set), run)
     assert trained.history[-1]["loss"] < 0.8 * trained.history[0]["loss"]
 
 
