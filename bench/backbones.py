@@ -27,11 +27,11 @@ from torchvision import transforms
 
 modules.insert(0, str(Path(__file__).parents[1] / "workflow_scripts"))
 
+from ood.augmentations.crop_flip import crop_flip
 from ood.images import to_unit
-from ood.models.convnet import Classifier, Normalized
-from ood.models.densenet import DenseNetFeatures
-from ood.models.wide_resnet import WideResNetFeatures
-from ood.training import build_optimizer, crop_flip
+from ood.models import densenet, wide_resnet
+from ood.models.base import Classifier, Normalized
+from ood.training import build_optimizer
 
 CLASSES = 10
 MEAN, SD = [0.4914, 0.4824, 0.4467], [0.2471, 0.2435, 0.2616]
@@ -78,8 +78,8 @@ def plain_densenet():
 
 
 NETS = {
-    "densenet": (plain_densenet, lambda: DenseNetFeatures((32, 32, 3))),
-    "wide_resnet": (plain_wide_resnet, lambda: WideResNetFeatures((32, 32, 3))),
+    "densenet": (plain_densenet, lambda: densenet.Features((32, 32, 3))),
+    "wide_resnet": (plain_wide_resnet, lambda: wide_resnet.Features((32, 32, 3))),
 }
 
 

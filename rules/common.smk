@@ -29,9 +29,9 @@ HEAVY = {
     "mem_mb": 12000,
     "gpu": 0 if config["device"] == "cpu" or not shutil.which("nvidia-smi") else 1,
 }
-# by kind, each a script in plots/: `names` of a benchmark's pictures, `inputs` of all of them;
-# `methods` that they show, where that is not all; whether they need a net (`heavy`), and whether a
-# `table` lies beside each
+# by kind, each a script in plots/: `names` of a benchmark's pictures and the `inputs` of all; where
+# they show several, `methods`; whether test images count (`tested`, true by default), whether a net
+# is needed (`heavy`), and whether a `table` lies beside each
 PICTURES = {}
 
 

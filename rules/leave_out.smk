@@ -41,6 +41,7 @@ CALIBRATIONS = {
     for benchmark, methods in ENSEMBLES.items()
 }
 PICTURES["calibration"] = {
+    "tested": False,
     "names": lambda benchmark: CALIBRATIONS[benchmark],
     "inputs": lambda w: {
         "panels": [

@@ -26,6 +26,7 @@ WITH_BACKGROUND = {
 }
 PICTURES["samples"] = {
     "names": lambda benchmark: PLAN.list_models(benchmark, "pixelcnn"),
+    "tested": False,
     "inputs": lambda w: PLAN.id_images(w)
     | PLAN.model_files(w, "pixelcnn", "model.pt", "states.pt"),
     "heavy": True,

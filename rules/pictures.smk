@@ -2,6 +2,7 @@
 
 PICTURES |= {
     "curves": {
+        "tested": False,
         "names": PLAN.trained,
         "inputs": lambda w: {
             "files": [
@@ -13,6 +14,7 @@ PICTURES |= {
     "roc": {
         "names": PLAN.ood_names,
         "inputs": lambda w: PLAN.score_files(w.benchmark, PLAN.seeds, PLAN.of(w).methods),
+        "methods": lambda b: list(PLAN.benchmarks[b].methods),
     },
     "f1": {
         "names": lambda b: PLAN.ood_names(b) * bool(PLAN.classifying(b)),
@@ -83,10 +85,10 @@ for BENCHMARK in PLAN.benchmarks:
                 run=f"results/{PLAN.scale}/{BENCHMARK}",
                 scale=PLAN.scale,
                 seeds=PLAN.seeds,
-                methods=ONE.get("methods", lambda b: list(PLAN.benchmarks[b].methods))(BENCHMARK),
                 classes=PLAN.classes,
-                parts=PLAN.parts,
-                datasets=PLAN.sets[BENCHMARK],
+                methods=ONE.get("methods", lambda b: None)(BENCHMARK),
+                parts=PLAN.parts if ONE.get("tested", True) else None,
+                datasets=PLAN.sets[BENCHMARK] if ONE.get("tested", True) else None,
                 precision=config["precision"],
             script:
                 "../workflow_scripts/plots/{wildcards.kind}.py"

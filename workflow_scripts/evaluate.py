@@ -1,6 +1,5 @@
 """The metrics of one method on every OOD set of a benchmark, under one protocol."""
 
-
 from ood import metrics
 from ood.errors import InputError
 from ood.files import save_json

@@ -1,8 +1,11 @@
 """Score image sets with the detectors of one or several methods, which share their passes."""
 
+import logging
 from pathlib import Path
 
 from workflow_job import job
+
+log = logging.getLogger(__name__)
 
 with job(snakemake, several=True) as work:
     params, suffix = snakemake.params, snakemake.params.suffix
@@ -108,3 +111,4 @@ with job(snakemake, several=True) as work:
                         columns[f"score{name}"] = scores
                     with work.make(path, key) as temporary:
                         save_scores(temporary, columns, loaded[method][1])
+                log.info("scored %s", dataset)

@@ -85,16 +85,20 @@ class Work:
 
         :param key: of all outputs, where the job makes them at once
         """
+        made = 0
         for path in map(Path, self.outputs):
             if key is not None:
                 self._known[str(path)] = {"key": key, "sha256": checksum(path)}
             elif (waiting := _waiting(path)).exists():
                 self._known[str(path)] = self._known.pop(str(waiting))
                 waiting.replace(path)
+                made += 1
             # newer than the inputs, or Snakemake runs the job again
             os.utime(path)
         self._known = {path: self._known[path] for path in self.outputs if path in self._known}
         save_json(self._file, self._known)
+        if key is None:
+            log.info("%d of %d files are new, the others stand", made, len(self.outputs))
 
     def lineage(self) -> dict:
         """A record for the JSON beside a result."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from recipes import edit_recipe
 
 ROOT = Path(__file__).parents[2]
 PARTS = ["Snakefile", "config.yaml", "rules", "workflow_scripts", "schemas", "benchmarks"]
@@ -46,6 +47,10 @@ class Project:
         change(content)
         path.write_text(yaml.safe_dump(content, sort_keys=False))
 
+    def edit_recipe(self, change) -> None:
+        """Apply ``change`` to the digits' recipe."""
+        edit_recipe(self.folder, "digits", change)
+
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
 
@@ -76,7 +81,9 @@ class Project:
             assert "Nothing to be done" in text, text
             return Counter()
         lines = (line.split() for line in found[1].splitlines())
-        return Counter({name: int(count) for name, count in lines if name != "all"})
+        return Counter(
+            {name.replace("_tiny", ""): int(count) for name, count in lines if name != "all"}
+        )
 
     def contents(self, pattern: str) -> dict[str, tuple[bytes, int]]:
         """Bytes and time of change of every file that matches."""

@@ -46,14 +46,14 @@ def test_a_diverging_training_says_so_and_keeps_what_was_computed(fresh):
     def change(recipe):
         recipe["models"]["classifier"]["optimizer"]["learning_rate"] = 1e30
 
-    fresh.edit("benchmarks/recipes/digits.yaml", change)
+    fresh.edit_recipe(change)
     text = fresh.run("--keep-going", check=False)
     assert re.search(r"training diverged: .* lower learning_rate \(now 1e\+30\)", text)
-    log = fresh.path("results/logs/train_classifier/tiny/seed0/classifier.log").read_text()
+    log = fresh.path("results/logs/smoke/tiny/seed0/models/classifier.log").read_text()
     assert "training diverged" in log
     assert "Traceback" not in log
-    assert fresh.path("results/tiny/seed0/models/cvae/model.pt").exists()
-    assert fresh.path("results/tiny/seed0/metrics/brightness/uniform.json").exists()
+    assert fresh.path("results/smoke/tiny/seed0/models/cvae/model.pt").exists()
+    assert fresh.path("results/smoke/tiny/seed0/metrics/brightness/uniform.json").exists()
     fresh.run("available")
     table = pd.read_csv(fresh.path("results/available/metrics.csv"))
     assert set(table["method"]) == {"brightness"}
@@ -66,14 +66,14 @@ def test_a_killed_training_ends_with_the_same_scores(first_run, fresh):
     def change(recipe):
         recipe["models"]["classifier"]["epochs"]["smoke"] = 12
 
-    targets = ["results/tiny/seed0/scores/msp/digits.parquet"]
+    targets = ["results/smoke/tiny/seed0/scores/msp/digits.parquet"]
     for project in (long, fresh):
-        project.edit("benchmarks/recipes/digits.yaml", change)
+        project.edit_recipe(change)
     long.run(*targets)
-    fresh.run("results/tiny/seed0/models/cvae/model.pt")
-    kept = fresh.contents("results/tiny/seed0/models/cvae/*")
+    fresh.run("results/smoke/tiny/seed0/models/cvae/model.pt")
+    kept = fresh.contents("results/smoke/tiny/seed0/models/cvae/*")
 
-    checkpoint = fresh.path("results/tiny/seed0/models/classifier/checkpoint.pt")
+    checkpoint = fresh.path("results/smoke/tiny/seed0/models/classifier/checkpoint.pt")
     with open(os.devnull, "wb") as nowhere:
         running = subprocess.Popen(
             fresh.command(*targets),
@@ -89,15 +89,15 @@ def test_a_killed_training_ends_with_the_same_scores(first_run, fresh):
             time.sleep(0.005)
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()
-    assert not fresh.path("results/tiny/seed0/models/classifier/model.pt").exists()
+    assert not fresh.path("results/smoke/tiny/seed0/models/classifier/model.pt").exists()
 
     fresh.run("--unlock")
     text = fresh.run(*targets)
     assert re.search(r"resuming after epoch \d+", text)
     assert not checkpoint.exists()
-    assert fresh.contents("results/tiny/seed0/models/cvae/*") == kept
+    assert fresh.contents("results/smoke/tiny/seed0/models/cvae/*") == kept
     for name in ("scores/msp/digits.parquet", "models/classifier/model.pt"):
-        path = f"results/tiny/seed0/{name}"
+        path = f"results/smoke/tiny/seed0/{name}"
         assert fresh.path(path).read_bytes() == long.path(path).read_bytes()
 
 

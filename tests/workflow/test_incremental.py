@@ -1,15 +1,33 @@
 """What reruns after which change, by running Snakemake."""
 
 import os
+import re
+import signal
+import subprocess
+import time
 from collections import Counter
 
 import pandas as pd
 
-PLOTS_OF_ALL = Counter(tables=1, compare=1, plot_heatmap=1)
+GATHERED = Counter(compare=1, tables=1, plot_heatmap=1)
+SCORES = Counter(score_msp=1, score_brightness=1, score_cmg_energy=1)
+PICTURES = Counter(plot_roc=1, plot_f1=1, plot_histograms=1)
 
 
 def metrics(project):
     return pd.read_csv(project.path("results/tables/metrics.csv"))
+
+
+def contents(project, pattern):
+    """Bytes of every file that matches; records of who made it aside."""
+    found = {name: one[0] for name, one in project.contents(pattern).items()}
+    return {name: one for name, one in found.items() if not name.endswith(".json")}
+
+
+def made(text, rule):
+    """How many files each job of a rule made, of how many."""
+    found = re.findall(rf"\[{rule} [^\]]*\] (\d+) of (\d+) files are new", text)
+    return [tuple(map(int, pair)) for pair in found]
 
 
 def test_the_first_run_fills_every_table(finished):
@@ -20,7 +38,8 @@ def test_the_first_run_fills_every_table(finished):
     for name in ("summary", "leaderboard", "published", "costs"):
         assert not pd.read_csv(finished.path(f"results/tables/{name}.csv")).empty
     costs = pd.read_csv(finished.path("results/tables/costs.csv"))
-    assert set(costs["step"]) == {"models", "detectors", "scores"}
+    assert set(costs["step"]) == {"models", "detectors", "pseudo_ood", "scores"}
+    assert set(costs["scale"]) == {"smoke"}
     assert (costs["seconds"] > 0).all()
     assert costs.loc[costs["name"] == "classifier", "images_per_second"].item() > 0
     comparisons = pd.read_csv(finished.path("results/tables/comparisons.csv"))
@@ -33,50 +52,77 @@ def test_the_first_run_fills_every_table(finished):
     assert "Nothing to be done" in finished.run()
 
 
-def test_touching_every_file_reruns_nothing(finished):
+def test_touching_every_file_and_moving_the_folder_rerun_nothing(finished, tmp_path):
+    moved = finished.copy(tmp_path / "elsewhere" / "project")
     for folder in ("rules", "workflow_scripts", "schemas", "benchmarks", "profiles", "envs"):
-        for path in finished.path(folder).rglob("*"):
+        for path in moved.path(folder).rglob("*"):
             os.utime(path)
     for name in ("Snakefile", "config.yaml"):
-        os.utime(finished.path(name))
-    assert "Nothing to be done" in finished.run()
+        os.utime(moved.path(name))
+    assert moved.planned() == Counter()
+
+
+def test_a_comment_a_docstring_and_a_new_net_rerun_nothing(finished):
+    for name, old, new in (
+        ("classifier.py", '"""A classifier with fresh weights.', '"""A net with fresh weights.'),
+        ("errors.py", "class InputError", "# the only one\n\n\nclass InputError"),
+        ("training.py", "import math\n", "\nimport math  # for isfinite\n"),
+    ):
+        path = finished.path("workflow_scripts/ood", name)
+        assert path.read_text().count(old) == 1
+        path.write_text(path.read_text().replace(old, new))
+    net = finished.path("workflow_scripts/ood/models/convnet.py").read_text()
+    finished.path("workflow_scripts/ood/models/other.py").write_text(net)
+    finished.edit(
+        "schemas/shared.yaml", lambda s: s["$defs"]["architecture"]["enum"].append("other")
+    )
+    assert finished.planned() == Counter()
+
+
+def test_a_changed_net_reruns_those_who_chose_it_and_says_so(finished):
+    path = finished.path("workflow_scripts/ood/models/two_conv.py")
+    path.write_text(path.read_text() + "\nUNUSED = 1\n")
+    assert finished.planned() == Counter()
+    path = finished.path("workflow_scripts/ood/models/convnet.py")
+    path.write_text(path.read_text() + "\nUNUSED = 1\n")
+    text = finished.run("--dry-run")
+    assert re.search(r"rule train_classifier:.*?reason: .*?ood/models/convnet\.py", text, re.S)
+    planned = finished.planned()
+    assert planned["train_classifier"] == 1
+    assert planned["train_cmg_cvae"] == planned["score_brightness"] == 0
 
 
 def test_a_new_ood_set_is_scored_with_the_detectors_that_exist(finished):
     finished.edit("benchmarks/tiny.yaml", lambda b: b["ood"]["far"].append("gaussian"))
-    before = finished.contents("results/tiny/**/*")
-    assert finished.planned() == PLOTS_OF_ALL + Counter(
-        generate_noise=1,
-        score=3,
-        evaluate=3,
-        plot_roc=1,
-        plot_f1=1,
-        plot_histograms=3,
-        plot_image_sets=1,
+    before = contents(finished, "results/smoke/tiny/**/*")
+    assert finished.planned() == GATHERED + SCORES + PICTURES + Counter(
+        generate_noise=1, evaluate=3, plot_image_sets=1
     )
-    finished.run()
-    after = finished.contents("results/tiny/**/*")
+    text = finished.run()
+    after = contents(finished, "results/smoke/tiny/**/*")
     assert {name: after[name] for name in before} == before
+    assert made(text, r"score_tiny_\w+") == [(1, 3)] * 3
+    assert made(text, "evaluate_tiny") == [(1, 4)] * 3
+    assert made(text, "plot_roc_tiny") == [(1, 3)]
     assert len(metrics(finished)) == 3 * 3
     assert "Nothing to be done" in finished.run()
 
 
 def test_a_new_seed_trains_its_own_models_only(finished):
     finished.configure(seeds=[0, 1])
-    before = finished.contents("results/tiny/seed0/**/*") | finished.contents("data/**/*")
-    assert finished.planned() == PLOTS_OF_ALL + Counter(
+    before = finished.contents("results/smoke/tiny/seed0/**/*") | finished.contents("data/**/*")
+    assert finished.planned() == GATHERED + SCORES + Counter(
         train_classifier=1,
         train_cmg_cvae=1,
-        fit_baseline=2,
         fine_tune_cmg=1,
-        score=6,
-        evaluate=6,
-        plot_roc=2,
-        plot_f1=2,
-        plot_curves=3,
+        evaluate=3,
+        plot_roc=1,
+        plot_f1=1,
+        plot_curves=1,
     )
-    finished.run()
-    after = finished.contents("results/tiny/seed0/**/*") | finished.contents("data/**/*")
+    text = finished.run()
+    assert made(text, "plot_curves_tiny") == [(3, 6)]
+    after = finished.contents("results/smoke/tiny/seed0/**/*") | finished.contents("data/**/*")
     assert after == before
     table = metrics(finished)
     assert set(table["seed"]) == {0, 1}
@@ -84,70 +130,59 @@ def test_a_new_seed_trains_its_own_models_only(finished):
     assert both["unseen_digits", 0] != both["unseen_digits", 1]
 
 
-def test_a_new_method_is_fitted_on_the_models_that_exist(finished):
+def test_a_new_method_is_scored_on_the_models_that_exist(finished):
     finished.configure(methods=["msp", "brightness", "cmg_energy", "max_logit"])
-    before = finished.contents("results/tiny/**/*")
-    assert finished.planned() == PLOTS_OF_ALL + Counter(
-        fit_baseline=1, score=2, evaluate=2, plot_roc=2, plot_f1=2, plot_histograms=1
-    )
-    finished.run()
-    after = finished.contents("results/tiny/**/*")
+    before = contents(finished, "results/smoke/tiny/**/*")
+    # max_logit is scored in msp's job, which makes its files alone
+    assert finished.planned() == GATHERED + PICTURES + Counter(score_msp=1, evaluate=2)
+    text = finished.run()
+    assert made(text, "score_tiny_msp") == [(2, 4)]
+    assert sorted(made(text, "evaluate_tiny")) == [(0, 3), (3, 3)]
+    assert made(text, "plot_histograms_tiny") == [(1, 4)]
+    after = contents(finished, "results/smoke/tiny/**/*")
     assert {name: after[name] for name in before} == before
     assert len(metrics(finished)) == 4 * 2
 
 
 def test_a_changed_setting_reruns_its_method_alone(finished):
-    def change(recipe):
-        recipe["methods"]["cmg_energy"]["optimizer"]["learning_rate"] = 5e-4
-
-    finished.edit("benchmarks/recipes/digits.yaml", change)
-    before = finished.contents("results/tiny/**/*")
-    assert finished.planned() == PLOTS_OF_ALL + Counter(
-        fine_tune_cmg=1,
-        score=2,
-        evaluate=2,
-        plot_roc=2,
-        plot_f1=2,
-        plot_histograms=1,
-        plot_curves=1,
+    finished.edit_recipe(
+        lambda r: r["methods"]["cmg_energy"]["optimizer"].update(learning_rate=0.5)
     )
-    finished.run()
-    after = finished.contents("results/tiny/**/*")
+    before = contents(finished, "results/smoke/tiny/**/*")
+    assert finished.planned() == GATHERED + PICTURES + Counter(
+        generate_cmg=1, fine_tune_cmg=1, score_cmg_energy=1, evaluate=1, plot_curves=1
+    )
+    text = finished.run()
+    assert made(text, "plot_curves_tiny") == [(1, 3)]
+    assert made(text, "plot_histograms_tiny") == [(1, 3)]
+    after = contents(finished, "results/smoke/tiny/**/*")
     changed = {name for name in before if after[name] != before[name]}
     assert changed
     assert all("/cmg_energy/" in name for name in changed)
 
 
-def test_an_edited_source_file_reruns_its_method_alone(finished):
-    source = finished.path("workflow_scripts/ood/methods/cmg.py")
+def test_what_writes_the_same_bytes_changes_nothing_after_it(finished):
+    """The CVAE is trained again with other code that means the same; what follows stands."""
+    source = finished.path("workflow_scripts/ood/models/vae.py")
     source.write_text(source.read_text() + "\nUNUSED = 1\n")
-    before = finished.contents("results/tiny/**/*")
-    assert finished.planned() == PLOTS_OF_ALL + Counter(
-        train_cmg_cvae=1,
-        generate_cmg=1,
-        fine_tune_cmg=1,
-        score=2,
-        evaluate=2,
-        plot_roc=2,
-        plot_f1=2,
-        plot_histograms=1,
-        plot_curves=2,
-    )
-    finished.run()
-    after = finished.contents("results/tiny/**/*")
-    changed = {name for name in before if after[name][1] != before[name][1]}
-    assert changed
-    assert all("/cmg_energy/" in name or "/cvae/" in name for name in changed)
-    # the same code gives the same scores, byte for byte
-    for name in before:
-        assert not name.endswith(".parquet") or after[name][0] == before[name][0]
+    before = contents(finished, "results/**/*")
+    planned = finished.planned()
+    assert planned["train_cmg_cvae"] == planned["fine_tune_cmg"] == 1
+    assert planned["train_classifier"] == planned["score_msp"] == 0
+    text = finished.run()
+    # its own code has changed too, but not what it wrote
+    assert made(text, "plot_curves_tiny") == [(0, 3)]
+    assert all(new == 0 for new, _ in made(text, r"plot_(roc|f1|histograms)_tiny"))
+    after = contents(finished, "results/**/*")
+    changed = {name for name in before if after[name] != before[name]}
+    assert not {name for name in changed if name.endswith((".pt", ".parquet", ".png"))}
 
 
 def test_an_edited_metric_reruns_evaluation_and_no_training(finished):
     source = finished.path("workflow_scripts/ood/metrics.py")
     source.write_text(source.read_text() + "\nUNUSED = 1\n")
     planned = finished.planned()
-    assert planned["evaluate"] == 6
+    assert planned["evaluate"] == 3
     assert set(planned) <= {"evaluate", "tables", "compare"} | {
         name for name in planned if "plot" in name
     }
@@ -168,6 +203,95 @@ def test_the_oracle_protocol_adds_rows_and_keeps_the_final_ones(finished):
     assert "oracle" in board
 
 
-def test_moving_the_folder_reruns_nothing(finished, tmp_path):
-    moved = finished.copy(tmp_path / "elsewhere" / "project")
-    assert "Nothing to be done" in moved.run()
+def test_tables_keep_what_today_s_config_does_not_ask_for(finished):
+    whole = metrics(finished)
+    compared = pd.read_csv(finished.path("results/tables/comparisons.csv"))
+    finished.configure(methods=["msp"])
+    finished.run()
+    pd.testing.assert_frame_equal(metrics(finished), whole)
+    pd.testing.assert_frame_equal(
+        pd.read_csv(finished.path("results/tables/comparisons.csv")), compared
+    )
+    # another benchmark with images of its own
+    tiny = finished.path("benchmarks/tiny.yaml").read_text()
+    other = tiny.replace("classes: [6, 7]", "classes: [8]")
+    finished.path("benchmarks/other.yaml").write_text(other)
+    finished.configure(benchmarks=["other"])
+    finished.run()
+    assert set(metrics(finished)["benchmark"]) == {"tiny", "other"}
+    assert len(metrics(finished)) == 3 * 2 + 2
+    # a setting that would make a method's rows otherwise: they are left out, and counted
+    finished.edit_recipe(lambda r: r["methods"]["cmg_energy"].update(sigma=2))
+    finished.configure(seeds=[0, 1])
+    finished.run()
+    table = metrics(finished)
+    assert set(table["method"]) == {"msp", "brightness"}
+    assert len(table) == 2 * 2 + 2 * 2
+    board = finished.path("results/tables/leaderboard.md").read_text()
+    assert "Left out, 2 pairs" in board
+    assert "smoke tiny cmg_energy: 2" in board
+
+
+def test_another_scale_overwrites_nothing(finished):
+    planned = finished.planned("--config", "scale=quick")
+    assert planned["train_classifier"] == planned["fine_tune_cmg"] == 1
+    text = finished.run("--dry-run", "--config", "scale=quick")
+    written = set(re.findall(r"output: (.*)", text))
+    assert not [line for line in written if "results/smoke/" in line]
+
+
+def test_a_scoring_job_that_is_killed_keeps_the_sets_it_had_finished(first_run, tmp_path):
+    """SIGKILL to all processes after two of three sets; the rerun makes the rest alone."""
+    project = first_run.copy(tmp_path / "killed")
+    target = "results/smoke/tiny/seed0/scores/cmg_energy/uniform.parquet"
+    kept = contents(project, "results/smoke/tiny/seed0/scores/cmg_energy/*")
+    for path in project.path("results/smoke/tiny/seed0/scores/cmg_energy").iterdir():
+        path.unlink()
+    # the second and last set waits to be scored
+    source = project.path("workflow_scripts/ood/detector.py")
+    text = source.read_text()
+    slow = text.replace(
+        "    found = {name:", "    import time\n    time.sleep(3)\n    found = {name:"
+    )
+    assert slow != text
+    source.write_text(slow)
+    with open(os.devnull, "wb") as nowhere:
+        running = subprocess.Popen(
+            project.command(target),
+            cwd=project.folder,
+            stdout=nowhere,
+            stderr=nowhere,
+            start_new_session=True,
+        )
+        waiting = project.path(target).with_name(".finished-digits.parquet")
+        limit = time.monotonic() + 120
+        while not waiting.exists():
+            assert running.poll() is None
+            assert time.monotonic() < limit
+            time.sleep(0.02)
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+    assert not project.path(target).exists()
+    project.run("--unlock")
+    text = project.run(target)
+    assert re.search(r"scored uniform", text)
+    assert not re.search(r"scored digits", text)
+    after = contents(project, "results/smoke/tiny/seed0/scores/cmg_energy/*")
+    assert after == kept
+
+
+def test_a_set_that_fails_costs_no_other(finished):
+    """The image set that is scored last is damaged: the first is not scored again."""
+    for path in finished.path("results/smoke/tiny/seed0/scores/brightness").iterdir():
+        path.unlink()
+    damaged = finished.path("data/prepared/8x8x1/uniform/test.npz")
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:1000])
+    target = "results/smoke/tiny/seed0/scores/brightness/uniform.parquet"
+    text = finished.run(target, check=False)
+    assert "scored digits" in text
+    assert "uniform/test.npz: no image set" in text
+    damaged.write_bytes(content)
+    text = finished.run(target)
+    assert "scored uniform" in text
+    assert "scored digits" not in text

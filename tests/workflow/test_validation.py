@@ -25,7 +25,7 @@ def selected(make_project, tmp_path_factory):
 
 
 def test_the_best_background_model_becomes_the_detector(selected):
-    folder = selected.path("results/tiny/seed0/detectors/likelihood_ratio")
+    folder = selected.path("results/smoke/tiny/seed0/detectors/likelihood_ratio")
     table = pd.read_csv(folder / "selection.csv")
     assert sorted(table["mutation_rate"]) == [0.1, 0.3]
     assert table["auroc"].is_monotonic_decreasing
@@ -53,9 +53,9 @@ def test_tables_tell_what_was_tuned_on_what(selected):
 @pytest.mark.parametrize(
     "name",
     [
-        "results/tiny/seed0/models/foreground/samples",
-        "results/tiny/seed0/models/background_mutation_rate_0_3_l2_0/samples",
-        "results/plots/tiny/pixel_maps/seed0/likelihood_ratio/uniform",
+        "results/plots/smoke/tiny/samples/foreground",
+        "results/plots/smoke/tiny/samples/background_mutation_rate_0_3_l2_0",
+        "results/plots/smoke/tiny/pixel_maps/likelihood_ratio/uniform",
     ],
 )
 def test_pictures(selected, name):
@@ -66,13 +66,12 @@ def test_pictures(selected, name):
 
 def test_one_more_grid_point_trains_one_model(selected, tmp_path):
     changed = selected.copy(tmp_path / "changed")
-    changed.edit(
-        "benchmarks/recipes/digits.yaml",
+    changed.edit_recipe(
         lambda r: r["models"]["background"]["grid"]["mutation_rate"]["smoke"].append(0.2),
     )
     planned = changed.planned()
     assert planned["train_pixelcnn"] == 1
-    assert planned["select_background"] == planned["fit_likelihood_ratio"] == 1
+    assert planned["fit_likelihood_ratio"] == planned["score_likelihood"] == 1
     assert planned["evaluate"] == 2
 
 
@@ -84,4 +83,5 @@ def test_heavy_rules_ask_a_cluster_for_more(selected):
         asked[job.split(":", 1)[0]] = found and tuple(map(int, found.groups()))
     del asked["all"]
     assert all(asked.values())
-    assert asked["train_pixelcnn"] == asked["score"] > asked["evaluate"] == asked["tables"]
+    assert asked["train_pixelcnn"] == asked["score_tiny_likelihood"]
+    assert asked["score_tiny_likelihood"] > asked["evaluate_tiny"] == asked["tables"]
