@@ -30,7 +30,7 @@ HEAVY = {
     "gpu": 0 if config["device"] == "cpu" or not shutil.which("nvidia-smi") else 1,
 }
 # by kind, each a script in plots/: `names` of a benchmark's pictures and the `inputs` of all; where
-# they show several, `methods`; whether test images count (`tested`, true by default), whether a net
+# they compare, over all seeds, the `methods`; whether test images count (`tested`, true by default), whether a net
 # is needed (`heavy`), and whether a `table` lies beside each
 PICTURES = {}
 

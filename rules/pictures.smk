@@ -84,7 +84,7 @@ for BENCHMARK in PLAN.benchmarks:
                 names=DRAWN,
                 run=f"results/{PLAN.scale}/{BENCHMARK}",
                 scale=PLAN.scale,
-                seeds=PLAN.seeds,
+                seeds=PLAN.seeds if "methods" in ONE else PLAN.seeds[:1],
                 classes=PLAN.classes,
                 methods=ONE.get("methods", lambda b: None)(BENCHMARK),
                 parts=PLAN.parts if ONE.get("tested", True) else None,

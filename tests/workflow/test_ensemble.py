@@ -7,6 +7,7 @@ from PIL import Image
 from ood.files import load_json
 
 SETS = ["unseen_digits", "uniform"]
+TABLES = "results/tables/metrics.csv"
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def ensemble(make_project, tmp_path_factory):
         reference="odin_single",
         protocols=["final", "validation"],
     )
-    project.run()
+    project.run(TABLES, "results/plots/smoke/tiny/calibration/seed0/detectors/leave_out/calibration.png")
     return project
 
 
@@ -79,7 +80,7 @@ def test_the_oracle_protocol_chooses_from_the_grid_and_trains_nothing(ensemble, 
     before = rows(changed)
     changed.configure(protocols=["final", "validation", "oracle"])
     assert not {name for name in changed.planned() if name.startswith(("train", "cali", "fit"))}
-    changed.run()
+    changed.run(TABLES, *(f"results/plots/smoke/tiny/temperatures/leave_out/{s}.png" for s in SETS))
     table = rows(changed)
     others = table.loc[["final", "validation"]].drop(columns="snapshot")
     pd.testing.assert_frame_equal(

@@ -9,6 +9,7 @@ from collections import Counter
 
 import pandas as pd
 
+TABLES = "results/tables/metrics.csv"
 GATHERED = Counter(compare=1, tables=1, plot_heatmap=1)
 SCORES = Counter(score_msp=1, score_brightness=1, score_cmg_energy=1)
 PICTURES = Counter(plot_roc=1, plot_f1=1, plot_histograms=1)
@@ -120,7 +121,7 @@ def test_a_new_seed_trains_its_own_models_only(finished):
         plot_f1=1,
         plot_curves=1,
     )
-    text = finished.run()
+    text = finished.run(TABLES, "results/plots/smoke/tiny/curves/seed1/models/cvae.png")
     assert made(text, "plot_curves_tiny") == [(3, 6)]
     after = finished.contents("results/smoke/tiny/seed0/**/*") | finished.contents("data/**/*")
     assert after == before
@@ -170,9 +171,7 @@ def test_what_writes_the_same_bytes_changes_nothing_after_it(finished):
     assert planned["train_cmg_cvae"] == planned["fine_tune_cmg"] == 1
     assert planned["train_classifier"] == planned["score_msp"] == 0
     text = finished.run()
-    # its own code has changed too, but not what it wrote
-    assert made(text, "plot_curves_tiny") == [(0, 3)]
-    assert all(new == 0 for new, _ in made(text, r"plot_(roc|f1|histograms)_tiny"))
+    assert all(new == 0 for new, _ in made(text, r"plot_(?:roc|f1|histograms)_tiny"))
     after = contents(finished, "results/**/*")
     changed = {name for name in before if after[name] != before[name]}
     assert not {name for name in changed if name.endswith((".pt", ".parquet", ".png"))}
@@ -191,7 +190,7 @@ def test_an_edited_metric_reruns_evaluation_and_no_training(finished):
 def test_the_oracle_protocol_adds_rows_and_keeps_the_final_ones(finished):
     before = metrics(finished)
     finished.configure(protocols=["final", "oracle"])
-    finished.run()
+    finished.run(TABLES)
     table = metrics(finished)
     final = table[table["protocol"] == "final"].reset_index(drop=True)
     pd.testing.assert_frame_equal(final, before)
@@ -207,7 +206,7 @@ def test_tables_keep_what_today_s_config_does_not_ask_for(finished):
     whole = metrics(finished)
     compared = pd.read_csv(finished.path("results/tables/comparisons.csv"))
     finished.configure(methods=["msp"])
-    finished.run()
+    finished.run(TABLES)
     pd.testing.assert_frame_equal(metrics(finished), whole)
     pd.testing.assert_frame_equal(
         pd.read_csv(finished.path("results/tables/comparisons.csv")), compared
@@ -217,16 +216,15 @@ def test_tables_keep_what_today_s_config_does_not_ask_for(finished):
     other = tiny.replace("classes: [6, 7]", "classes: [8]")
     finished.path("benchmarks/other.yaml").write_text(other)
     finished.configure(benchmarks=["other"])
-    finished.run()
+    finished.run(TABLES)
     assert set(metrics(finished)["benchmark"]) == {"tiny", "other"}
     assert len(metrics(finished)) == 3 * 2 + 2
     # a setting that would make a method's rows otherwise: they are left out, and counted
     finished.edit_recipe(lambda r: r["methods"]["cmg_energy"].update(sigma=2))
-    finished.configure(seeds=[0, 1])
-    finished.run()
+    finished.run(TABLES, "--forcerun", "tables")
     table = metrics(finished)
     assert set(table["method"]) == {"msp", "brightness"}
-    assert len(table) == 2 * 2 + 2 * 2
+    assert len(table) == 2 * 2 + 2
     board = finished.path("results/tables/leaderboard.md").read_text()
     assert "Left out, 2 pairs" in board
     assert "smoke tiny cmg_energy: 2" in board
@@ -236,7 +234,8 @@ def test_another_scale_overwrites_nothing(finished):
     planned = finished.planned("--config", "scale=quick")
     assert planned["train_classifier"] == planned["fine_tune_cmg"] == 1
     text = finished.run("--dry-run", "--config", "scale=quick")
-    written = set(re.findall(r"output: (.*)", text))
+    written = set(re.findall(r"^    output: (.*)", text, re.M))
+    assert len(written) > 10
     assert not [line for line in written if "results/smoke/" in line]
 
 

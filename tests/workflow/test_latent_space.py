@@ -28,6 +28,9 @@ def latent(make_project, tmp_path_factory):
         }
 
     project.edit_recipe(tuned)
+    # t-SNE of fewer points
+    source = project.path("workflow_scripts/plots/vmdls_latents.py")
+    source.write_text(source.read_text().replace("SHOWN = 800", "SHOWN = 100"))
     project.configure(
         methods=["vmdls", "vmdls_unweighted", "tuned", "msp_backbone", "brightness"],
         reference="msp_backbone",
