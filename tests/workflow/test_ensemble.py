@@ -27,7 +27,9 @@ def ensemble(make_project, tmp_path_factory):
         reference="odin_single",
         protocols=["final", "validation"],
     )
-    project.run(TABLES, "results/plots/smoke/tiny/calibration/seed0/detectors/leave_out/calibration.png")
+    project.run(
+        TABLES, "results/plots/smoke/tiny/calibration/seed0/detectors/leave_out/calibration.png"
+    )
     return project
 
 

@@ -59,9 +59,9 @@ def test_a_diverging_training_says_so_and_keeps_what_was_computed(fresh):
     assert set(table["method"]) == {"brightness"}
 
 
-def test_a_killed_training_ends_with_the_same_scores(first_run, fresh):
+def test_a_killed_training_ends_with_the_same_scores(make_project, fresh):
     """SIGKILL to every process half-way; the rerun resumes and gives the same bytes."""
-    long = first_run.copy(fresh.path("..", "whole"))
+    long = make_project(fresh.folder.with_name("whole"))
 
     def change(recipe):
         recipe["models"]["classifier"]["epochs"]["smoke"] = 12
