@@ -9,6 +9,13 @@ from PIL import Image
 from ood.files import load_json
 
 
+PICTURES = [
+    "results/plots/smoke/tiny/samples/foreground",
+    "results/plots/smoke/tiny/samples/background_mutation_rate_0_3_l2_0",
+    "results/plots/smoke/tiny/pixel_maps/likelihood_ratio/uniform",
+]
+
+
 @pytest.fixture(scope="module")
 def selected(make_project, tmp_path_factory):
     project = make_project(tmp_path_factory.mktemp("validation") / "project")
@@ -20,7 +27,7 @@ def selected(make_project, tmp_path_factory):
         ),
     )
     project.configure(methods=["likelihood", "likelihood_ratio"], reference="likelihood")
-    project.run()
+    project.run("results/tables/metrics.csv", *(f"{name}.png" for name in PICTURES))
     return project
 
 
@@ -50,14 +57,7 @@ def test_tables_tell_what_was_tuned_on_what(selected):
     assert rows["id_accuracy"].isna().all()
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "results/plots/smoke/tiny/samples/foreground",
-        "results/plots/smoke/tiny/samples/background_mutation_rate_0_3_l2_0",
-        "results/plots/smoke/tiny/pixel_maps/likelihood_ratio/uniform",
-    ],
-)
+@pytest.mark.parametrize("name", PICTURES)
 def test_pictures(selected, name):
     with Image.open(selected.path(f"{name}.png")) as picture:
         assert min(picture.size) > 200
