@@ -8,7 +8,6 @@ from PIL import Image
 
 from ood.files import load_json
 
-
 PICTURES = [
     "results/plots/smoke/tiny/samples/foreground",
     "results/plots/smoke/tiny/samples/background_mutation_rate_0_3_l2_0",
