@@ -1,11 +1,11 @@
 """Scores and metrics of every method on every image set. No method is named here."""
 
-for BENCHMARK, METHODS, SUFFIX in PLAN.scoring_jobs():
+for BENCHMARK, JOB, METHODS, SUFFIX in PLAN.scoring_jobs():
 
     rule:
         "Score all image sets of a benchmark with methods that share a network."
         name:
-            name_of("score", BENCHMARK, METHODS[0], SUFFIX)
+            name_of("score", BENCHMARK, JOB, SUFFIX)
         input:
             unpack(
                 edges(
@@ -24,9 +24,9 @@ for BENCHMARK, METHODS, SUFFIX in PLAN.scoring_jobs():
                 ]
             ),
         log:
-            f"{PLAN.log}/scores/{METHODS[0]}{SUFFIX}.log",
+            f"{PLAN.log}/scores/{JOB}{SUFFIX}.log",
         benchmark:
-            f"{PLAN.cost}/scores/{METHODS[0]}{SUFFIX}.jsonl"
+            f"{PLAN.cost}/scores/{JOB}{SUFFIX}.jsonl"
         wildcard_constraints:
             benchmark=BENCHMARK,
         conda:

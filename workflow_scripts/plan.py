@@ -304,19 +304,19 @@ class Plan:
             if protocol == "final" or self.loader.provides("methods", settings, NEEDED[protocol])
         ]
 
-    def scoring_jobs(self) -> list[tuple[str, list[str], str]]:
-        """Benchmark, methods that one job scores, and the protocol in the files' names."""
+    def scoring_jobs(self) -> list[tuple[str, str, list[str], str]]:
+        """Benchmark, job, the methods that it scores, and the protocol in the files' names."""
         return [
-            (name, methods, SUFFIXES[protocol])
+            (name, job, methods, SUFFIXES[protocol])
             for name, benchmark in self.benchmarks.items()
-            for group in self.loader.scored_together(benchmark)
+            for job, group in self.loader.scored_together(benchmark).items()
             for protocol in self.protocols
             if (methods := [one for one in group if protocol in self.protocols_of(name, one)])
         ]
 
     def evaluation_jobs(self) -> list[tuple[str, str]]:
         """Benchmark and protocol in the files' names."""
-        jobs = [(benchmark, suffix) for benchmark, _, suffix in self.scoring_jobs()]
+        jobs = [(benchmark, suffix) for benchmark, _, _, suffix in self.scoring_jobs()]
         return list(dict.fromkeys(jobs))
 
     def compared(self) -> list[str]:

@@ -318,11 +318,15 @@ def test_an_entry_changes_what_it_is_like(root):
 def test_methods_that_share_a_network_are_scored_together():
     loader = Loader(ROOT, copy.deepcopy(CONFIG))
     groups = loader.scored_together(loader.benchmarks()["digits"])
-    assert ["msp", "max_logit", "energy", "odin", "mahalanobis", "knn"] in groups
-    assert ["likelihood_ratio", "likelihood"] in groups
-    assert ["cmg_softmax"] in groups
-    assert ["brightness"] in groups
-    assert sorted(m for g in groups for m in g) == sorted(loader.benchmarks()["digits"].methods)
+    shared = ["msp", "max_logit", "energy", "odin", "mahalanobis", "knn"]
+    assert groups["baselines_classifier"] == shared
+    assert groups["likelihood_ratio_foreground"] == ["likelihood_ratio", "likelihood"]
+    assert groups["cmg_softmax"] == ["cmg_softmax"]
+    assert groups["brightness"] == ["brightness"]
+    methods = sorted(method for group in groups.values() for method in group)
+    assert methods == sorted(loader.benchmarks()["digits"].methods)
+    few = Loader(ROOT, copy.deepcopy(CONFIG) | {"methods": ["energy"], "reference": "energy"})
+    assert few.scored_together(few.benchmarks()["digits"]) == {"baselines_classifier": ["energy"]}
 
 
 def test_what_a_method_follows_from_holds_its_models_and_theirs():

@@ -164,7 +164,7 @@ def test_a_new_method_adds_files_and_changes_two(tmp_path):
     assert "entropy" in benchmarks["digits"].methods
     assert loader.modules["methods"]["entropy"] == "ood.methods.entropy"
     plan = Plan(loader, benchmarks, SCRIPTS)
-    assert ("digits", ["entropy"], "") in plan.scoring_jobs()
+    assert ("digits", "entropy", ["entropy"], "") in plan.scoring_jobs()
     assert "results/quick/digits/seed0/metrics/entropy/uniform.json" in plan.metrics()
     assert all(path.read_bytes() == content for path, content in before.items())
 

@@ -94,7 +94,8 @@ def test_another_training_setting_leaves_vae_and_images_alone(generated, tmp_pat
     changed.edit_recipe(change)
     planned = changed.planned()
     assert planned["train_oodgen_classifier"] == 2
-    assert planned["score_oodgen"] == planned["score_oodgen_latent_2"] == 1
+    assert planned["score_oodgen_oodgen_classifier"] == 1
+    assert planned["score_oodgen_oodgen_classifier_latent_2"] == 1
     assert not set(planned) & {"train_oodgen_cvae", "generate_oodgen"}
 
 

@@ -16,7 +16,7 @@ from ood.files import load_json
 
 TABLES = "results/tables/metrics.csv"
 GATHERED = Counter(compare=1, tables=1, plot_heatmap=1)
-SCORES = Counter(score_msp=1, score_brightness=1, score_cmg_energy=1)
+SCORES = Counter(score_baselines_classifier=1, score_brightness=1, score_cmg_energy=1)
 PICTURES = Counter(plot_roc=1, plot_f1=1, plot_histograms=1)
 
 
@@ -139,10 +139,12 @@ def test_a_new_seed_trains_its_own_models_only(finished):
 def test_a_new_method_is_scored_on_the_models_that_exist(finished):
     finished.configure(methods=["msp", "brightness", "cmg_energy", "max_logit"])
     before = contents(finished, "results/smoke/tiny/**/*")
-    # max_logit is scored in msp's job, which makes its files alone
-    assert finished.planned() == GATHERED + PICTURES + Counter(score_msp=1, evaluate=2)
+    # max_logit is scored in the job that scored msp, which makes its files alone
+    assert finished.planned() == GATHERED + PICTURES + Counter(
+        score_baselines_classifier=1, evaluate=2
+    )
     text = finished.run()
-    assert made(text, "score_tiny_msp") == [(2, 4)]
+    assert made(text, "score_tiny_baselines_classifier") == [(2, 4)]
     assert sorted(made(text, "evaluate_tiny")) == [(0, 3), (3, 3)]
     assert made(text, "plot_histograms_tiny") == [(1, 4)]
     after = contents(finished, "results/smoke/tiny/**/*")
@@ -174,7 +176,7 @@ def test_what_writes_the_same_bytes_changes_nothing_after_it(finished):
     before = contents(finished, "results/**/*")
     planned = finished.planned()
     assert planned["train_cmg_cvae"] == planned["fine_tune_cmg"] == 1
-    assert planned["train_classifier"] == planned["score_msp"] == 0
+    assert planned["train_classifier"] == planned["score_baselines_classifier"] == 0
     text = finished.run()
     assert all(new == 0 for new, _ in made(text, r"plot_(?:roc|f1|histograms)_tiny"))
     after = contents(finished, "results/**/*")

@@ -70,7 +70,7 @@ def test_one_more_grid_point_trains_one_model(selected, tmp_path):
     )
     planned = changed.planned()
     assert planned["train_pixelcnn"] == 1
-    assert planned["fit_likelihood_ratio"] == planned["score_likelihood_ratio"] == 1
+    assert planned["fit_likelihood_ratio"] == planned["score_likelihood_ratio_foreground"] == 1
     assert planned["evaluate"] == 2
 
 
@@ -82,5 +82,7 @@ def test_heavy_rules_ask_a_cluster_for_more(selected):
         asked[job.split(":", 1)[0]] = found and tuple(map(int, found.groups()))
     del asked["all"]
     assert all(asked.values())
-    assert asked["train_pixelcnn"] == asked["score_tiny_likelihood_ratio"]
-    assert asked["score_tiny_likelihood_ratio"] > asked["evaluate_tiny"] == asked["tables"]
+    assert asked["train_pixelcnn"] == asked["score_tiny_likelihood_ratio_foreground"]
+    assert (
+        asked["score_tiny_likelihood_ratio_foreground"] > asked["evaluate_tiny"] == asked["tables"]
+    )

@@ -563,15 +563,16 @@ class Loader:
         """Whether the schema of a model or method says that its jobs leave ``what``."""
         return what in self.schemas[section][settings[KINDS[section]]].get("provides", [])
 
-    def scored_together(self, benchmark: Benchmark) -> list[list[str]]:
-        """The benchmark's methods, those that one job scores in one list: of one pipeline, with
-        the same value of the setting that its schema names under ``shares``."""
-        groups: dict[tuple, list[str]] = {}
+    def scored_together(self, benchmark: Benchmark) -> dict[str, list[str]]:
+        """The benchmark's methods by the job that scores them: those of one pipeline with the same
+        value of the setting that its schema names under ``shares``. A job's name does not depend on
+        which of them the config asks for."""
+        groups: dict[str, list[str]] = {}
         for name, settings in benchmark.methods.items():
             pipeline = settings["pipeline"]
             shared = settings.get(self.schemas["methods"][pipeline].get("shares"))
-            groups.setdefault((pipeline, shared or name), []).append(name)
-        return list(groups.values())
+            groups.setdefault(f"{pipeline}_{shared}" if shared else name, []).append(name)
+        return groups
 
     def chosen_modules(self, section: str, settings: dict) -> list[str]:
         """The library's modules that settings choose: that of the model or method, and those that

@@ -221,7 +221,7 @@ def costs_table(results: Path) -> pd.DataFrame:
     """One row per training, fitting, generating or scoring job, from Snakemake's benchmark files.
 
     ``seconds`` is wall time with imports; ``images_per_second`` is the training loop's own median.
-    A job that scores several methods has the first one's name.
+    A job that scores several methods is called after the network that they share.
     """
     rows = []
     for path in sorted(results.glob("costs/*/*/seed*/*/*.jsonl")):
