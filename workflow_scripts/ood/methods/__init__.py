@@ -1,1 +1,1 @@
-"""One file per published system: ``RECORD``s, losses, generation, ``load`` -> Detector."""
+"""One file per published system, under the contract of ``ood.detector``."""
