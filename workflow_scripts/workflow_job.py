@@ -35,7 +35,7 @@ class Work:
         self.outputs = list(map(str, snakemake.output))
         self._wildcards = dict(snakemake.wildcards.items())
         self._file = Path(str(snakemake.log[0]).replace(LOGS, KEYS, 1)).with_suffix(".json")
-        self._known = load_json(self._file) if self._file.exists() else {}
+        self._known = _load_keys(self._file)
         self._digests: dict[str, str] = {}
 
     def digest(self, path: str | Path) -> str:
@@ -104,6 +104,14 @@ class Work:
         """A record for the JSON beside a result."""
         inputs = {path: self.digest(path) for path in self._inputs}
         return lineage(self.params, inputs, None if self.seed is None else int(self.seed))
+
+
+def _load_keys(path: Path) -> dict[str, dict[str, str]]:
+    """What is noted of the outputs; nothing where there is no file, or a damaged one."""
+    try:
+        return load_json(path)
+    except (OSError, ValueError):
+        return {}
 
 
 def _waiting(path: str | Path) -> Path:

@@ -103,8 +103,9 @@ def test_a_job_whose_outputs_stand_ends_before_its_work(snakemake):
         lambda s: Path("input.txt").write_text("two"),
         lambda s: Path(s.output[0]).write_text("damaged"),
         lambda s: os.unlink(s.output[0]),
+        lambda s: Path("results/keys/job.json").write_text("{"),
     ],
-    ids=["setting", "input", "damaged output", "missing output"],
+    ids=["setting", "input", "damaged output", "missing output", "damaged keys"],
 )
 def test_a_job_runs_again_after_a_change(snakemake, change):
     assert write(snakemake)
