@@ -18,7 +18,7 @@ use rule fit as calibrate_leave_out with:
     output:
         **DETECTOR,
         calibration=update(f"{PLAN.run}/detectors/{{method}}/calibration{{chosen}}.csv"),
-        panels=update(f"{PLAN.run}/detectors/{{method}}/calibration{{chosen}}.npz"),
+        panels=update(f"{PLAN.run}/detectors/{{method}}/calibration{{chosen}}.panels"),
     wildcard_constraints:
         method=PLAN.methods_of("leave_out"),
     params:
@@ -45,7 +45,8 @@ PICTURES["calibration"] = {
     "names": lambda benchmark: CALIBRATIONS[benchmark],
     "inputs": lambda w: {
         "panels": [
-            f"results/{PLAN.scale}/{w.benchmark}/{name}.npz" for name in CALIBRATIONS[w.benchmark]
+            f"results/{PLAN.scale}/{w.benchmark}/{name}.panels"
+            for name in CALIBRATIONS[w.benchmark]
         ]
     },
 }

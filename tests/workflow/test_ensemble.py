@@ -1,5 +1,7 @@
 """A method of several members, tuned on a validation OOD set, under all three protocols."""
 
+import re
+
 import pandas as pd
 import pytest
 from PIL import Image
@@ -107,3 +109,16 @@ def test_another_temperature_calibrates_again_and_trains_nothing(ensemble, tmp_p
     assert planned["calibrate_leave_out"] == 2
     assert planned["train_leave_out_member"] == planned["fit_baseline"] == 0
     assert planned["evaluate"] == planned["evaluate_validation"] == 1
+
+
+def test_what_decides_by_content_has_a_small_file_beside_it(ensemble):
+    """A large input is `ancient`: without a digest or manifest its change would not be seen."""
+    shown = ensemble.run("--dry-run", "--forceall")
+    inputs = {
+        path for line in re.findall(r"^    input: (.*)", shown, re.M) for path in line.split(", ")
+    }
+    large = {path for path in inputs if path.endswith((".npz", ".pt"))}
+    assert large
+    for path in large:
+        manifest = path.removesuffix(".npz") + ".json"
+        assert {f"{path}.sha256", manifest} & inputs, path

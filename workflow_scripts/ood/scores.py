@@ -87,8 +87,9 @@ def save_panels(path: str | Path, panels: dict[str, tuple[np.ndarray, np.ndarray
     }
     for number, (known, unknown, _) in enumerate(panels.values()):
         arrays |= {f"known{number}": known, f"unknown{number}": unknown}
-    with atomic(path) as temporary:
-        np.savez(temporary, **arrays)
+    # through a handle: by name NumPy would add a suffix
+    with atomic(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)
 
 
 def load_panels(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:

@@ -8,7 +8,7 @@ from workflow_job import job
 with job(snakemake, several=True) as work:
 
     def file(name):
-        return Path(snakemake.params.run) / f"{name}.npz"
+        return Path(snakemake.params.run) / f"{name}.panels"
 
     for name, path, key in due(snakemake, work, lambda name: [file(name)], lambda _: None):
         from ood import plots
