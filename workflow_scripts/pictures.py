@@ -50,3 +50,18 @@ class Scores:
 
     def __call__(self, seed: int, method: str, name: str):
         return self.columns(seed, method, name, ["score"])["score"]
+
+
+def due_comparisons(
+    snakemake, work: Work, scores: Scores, suffix: str = ""
+) -> Iterator[tuple[str, str, str]]:
+    """``due`` for pictures that compare methods over all seeds, one of each OOD set."""
+    params = snakemake.params
+
+    def files(ood):
+        return scores.files(params.seeds, params.methods, "id", ood, suffix=suffix)
+
+    def about(ood):
+        return [params.methods, params.seeds, scores.parts["id"], scores.parts[ood]]
+
+    return due(snakemake, work, files, about)

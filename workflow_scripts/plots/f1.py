@@ -1,6 +1,6 @@
 """Classifying and rejecting at once, over thresholds, for every method that can."""
 
-from pictures import Scores, due
+from pictures import Scores, due_comparisons
 from workflow_job import job
 
 POINTS = 101
@@ -11,13 +11,7 @@ with job(snakemake, several=True) as work:
     scores = Scores(snakemake)
     tables = dict(zip(params.names, snakemake.output.tables, strict=True))
 
-    def files(ood):
-        return scores.files(params.seeds, params.methods, "id", ood)
-
-    def about(ood):
-        return [params.methods, params.seeds, scores.parts["id"], scores.parts[ood]]
-
-    for ood, path, key in due(snakemake, work, files, about):
+    for ood, path, key in due_comparisons(snakemake, work, scores):
         import numpy as np
         import pandas as pd
 

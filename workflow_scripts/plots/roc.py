@@ -1,19 +1,13 @@
 """Every method's ROC curve on one OOD set."""
 
-from pictures import Scores, due
+from pictures import Scores, due_comparisons
 from workflow_job import job
 
 with job(snakemake, several=True) as work:
     params, benchmark = snakemake.params, snakemake.wildcards.benchmark
     scores = Scores(snakemake)
 
-    def files(ood):
-        return scores.files(params.seeds, params.methods, "id", ood)
-
-    def about(ood):
-        return [params.methods, params.seeds, scores.parts["id"], scores.parts[ood]]
-
-    for ood, path, key in due(snakemake, work, files, about):
+    for ood, path, key in due_comparisons(snakemake, work, scores):
         from ood import metrics, plots
 
         runs = {method: [] for method in params.methods}

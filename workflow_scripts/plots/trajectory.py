@@ -1,19 +1,13 @@
 """AUROC on one OOD set at every snapshot of training."""
 
-from pictures import Scores, due
+from pictures import Scores, due_comparisons
 from workflow_job import job
 
 with job(snakemake, several=True) as work:
     params, benchmark = snakemake.params, snakemake.wildcards.benchmark
     scores = Scores(snakemake)
 
-    def files(ood):
-        return scores.files(params.seeds, params.methods, "id", ood, suffix=".oracle")
-
-    def about(ood):
-        return [params.methods, params.seeds, scores.parts["id"], scores.parts[ood]]
-
-    for ood, path, key in due(snakemake, work, files, about):
+    for ood, path, key in due_comparisons(snakemake, work, scores, ".oracle"):
         from ood import metrics, plots
         from ood.scores import snapshot_scores
 
