@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from pytorch_ood import detector as theirs
 from scipy.spatial.distance import mahalanobis
+from sklearn.neighbors import NearestNeighbors
 
 from ood import classifier as classifiers
 from ood.images import ImageSet, to_tensor, to_unit
@@ -51,17 +53,17 @@ def image_set():
     return ImageSet(images, np.arange(60) % 3)
 
 
-def detector(score, classifier, image_set, folder):
+def detector(score, classifier, image_set, folder, machine=CPU):
     """Built, saved and loaded as the workflow does it."""
     settings = {"score": score, **SETTINGS[score]}
     models = {}
     if score not in PIXEL_SCORES:
         save_trained(folder, CLASSIFIER, classifier, Trained([], 0))
         models["classifier"] = Saved(folder)
-    fitted = baselines.fit(settings, Inputs(image_set, models=models), Run(0, CPU, folder, ""))
+    fitted = baselines.fit(settings, Inputs(image_set, models=models), Run(0, machine, folder, ""))
     assert fitted.parameters == (sum(v.numel() for v in classifier.parameters()) if models else 0)
     save_model(folder / "detector.pt", fitted.content)
-    return baselines.load(load_model(folder / "detector.pt"), CPU)
+    return baselines.load(load_model(folder / "detector.pt"), machine)
 
 
 @pytest.mark.parametrize("score", SETTINGS)
@@ -108,7 +110,7 @@ def test_mahalanobis_against_scipy():
     means = torch.randn(2, 3, generator=generator, dtype=torch.float64)
     factor = torch.randn(3, 3, generator=generator, dtype=torch.float64)
     precision = factor @ factor.T
-    found = baselines.mahalanobis(hidden, means, precision)
+    found = baselines.mahalanobis(hidden, means @ factor, factor)
     for row, value in zip(hidden.double().numpy(), found, strict=True):
         nearest = min(mahalanobis(row, m, precision.numpy()) for m in means.numpy())
         assert value.item() == pytest.approx(nearest**2 / 2)
@@ -123,11 +125,12 @@ def test_mahalanobis_statistics_by_hand(classifier, image_set):
         hidden = classifier.head[:-1](classifier.features(images)).double().numpy()
     labels = image_set.labels
     means = np.stack([hidden[labels == k].mean(0) for k in range(3)])
-    np.testing.assert_allclose(statistics["means"], means)
     centred = hidden - means[labels]
     covariance = centred.T @ centred / 60
     covariance += 1e-6 * np.trace(covariance) / 8 * np.eye(8)
-    np.testing.assert_allclose(statistics["precision"].numpy() @ covariance, np.eye(8), atol=1e-6)
+    whitening = statistics["whitening"].numpy()
+    np.testing.assert_allclose(whitening @ whitening.T @ covariance, np.eye(8), atol=1e-6)
+    np.testing.assert_allclose(statistics["whitened_means"], means @ whitening)
 
 
 def test_knn_is_the_distance_to_the_kth_neighbour_on_the_unit_sphere(
@@ -140,6 +143,50 @@ def test_knn_is_the_distance_to_the_kth_neighbour_on_the_unit_sphere(
         unit = hidden / hidden.norm(dim=1, keepdim=True)
         expected = torch.cdist(unit, unit).sort(dim=1).values[:, 4]
         torch.testing.assert_close(one.score(images), expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("chunk", [4, 7, 100])
+def test_neighbours_are_found_in_chunks_of_the_known(chunk, monkeypatch):
+    monkeypatch.setattr(baselines, "NEIGHBOURS_CHUNK", chunk)
+    generator = torch.Generator().manual_seed(0)
+    drawn = F.normalize(torch.randn(39, 5, generator=generator), dim=1)
+    hidden, known = drawn[:9], drawn[9:]
+    sizes, _ = NearestNeighbors(n_neighbors=6).fit(known.double()).kneighbors(hidden.double())
+    found = baselines.neighbour_distance(hidden, known, 6)
+    np.testing.assert_allclose(found, sizes[:, -1], rtol=1e-6)
+    # a known image's nearest neighbour is itself: exactly, where 2 - 2 cos would leave 3e-4
+    assert (baselines.neighbour_distance(known, known, 1) == 0).all()
+
+
+def test_odin_and_its_prediction_take_two_passes(classifier, image_set, tmp_path):
+    one = detector("odin", classifier, image_set, tmp_path)
+    images, passes = to_unit(to_tensor(image_set.images)), []
+    features = one.model.classifier.features.extractor
+    features.register_forward_hook(lambda *_: passes.append(1))
+    with torch.no_grad():
+        one.score(images)
+        predicted = one.predict(images)
+        assert len(passes) == 2
+        assert torch.equal(predicted, classifier(images)[:, :3].argmax(1))
+        # of other images it does not speak
+        assert torch.equal(one.predict(images[:5].clone()), predicted[:5])
+
+
+@pytest.mark.parametrize("score", ["msp", "odin", "mahalanobis", "knn"])
+def test_bfloat16_passes_are_scored_with_the_digits_of_float32(
+    score, classifier, image_set, tmp_path
+):
+    images = to_unit(to_tensor(image_set.images))
+    exact = detector(score, classifier, image_set, tmp_path / "exact")
+    machine = Machine(torch.device("cpu"), "bfloat16")
+    rounded = detector(score, classifier, image_set, tmp_path / "rounded", machine)
+    with torch.no_grad():
+        expected = exact.score(images)
+        with machine.autocast():
+            found = rounded.score(images)
+    assert len(found.unique()) > 50  # bfloat16's logits would give a few values
+    # the random net's hidden values lie so close that neighbours are a matter of rounding
+    assert score == "knn" or np.corrcoef(found, expected)[0, 1] > 0.9
 
 
 def test_brightness_and_complexity():

@@ -191,13 +191,22 @@ def test_participation_tells_the_two_bases_apart():
 def test_the_rref_basis_is_that_of_sympy():
     from sympy import Matrix
 
-    matrix = np.array([[0.0, 2.0, 4.0, 1.0, 0.0], [0.0, 1.0, 2.0, 3.0, 5.0]])
-    basis = oodgen.rref_null_space(matrix)
-    expected = [np.array(v, dtype=float).ravel() for v in Matrix(matrix).nullspace()]
-    found = [row for row in basis if row.any()]
-    assert len(found) == len(expected) == 3
-    for one, other in zip(found, expected, strict=True):
-        assert np.allclose(one, other / np.linalg.norm(other))
+    # of rank 2, with pivots in other columns, and of rank 1; solved together
+    matrices = np.array(
+        [
+            [[0.0, 2.0, 4.0, 1.0, 0.0], [0.0, 1.0, 2.0, 3.0, 5.0]],
+            [[3.0, 2.0, 0.0, 1.0, 0.0], [6.0, 1.0, 2.0, 3.0, 5.0]],
+            [[0.0, 2.0, 4.0, 1.0, 0.0], [0.0, 6.0, 12.0, 3.0, 0.0]],
+        ]
+    )
+    forms, pivots = (one.numpy() for one in oodgen.rref(torch.from_numpy(matrices)))
+    for matrix, form, at in zip(matrices, forms, pivots, strict=True):
+        exact, columns = Matrix(matrix).rref()
+        assert np.allclose(form, np.array(exact, dtype=float))
+        assert [int(row.argmax()) for row in at if row.any()] == list(columns)
+        basis = [row for row in np.eye(5) - form.T @ at if row.any()]
+        expected = [np.array(v, dtype=float).ravel() for v in Matrix(matrix).nullspace()]
+        assert np.allclose(basis, expected)
 
 
 def test_type_1_is_a_step_of_the_drawn_length(cvae, generator):

@@ -1,6 +1,7 @@
 """The training loop: resume, divergence, augmentation, seeds, model files."""
 
 import importlib
+import itertools
 
 import numpy as np
 import pytest
@@ -24,6 +25,12 @@ def settings(epochs, batch_size, learning_rate):
 
 class Stopped(Exception):
     """Stands in for a kill."""
+
+
+@pytest.fixture
+def every_step(monkeypatch):
+    """A checkpoint after each step."""
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
 
 
 def run(folder, epochs=4, identity="a", stop_at=None, **more):
@@ -61,8 +68,13 @@ def same(first, second):
     return all(torch.equal(a, b) for a, b in zip(first.values(), second.values(), strict=True))
 
 
-def test_a_run_stopped_in_the_middle_of_an_epoch_ends_as_if_it_had_not(tmp_path):
+def test_a_run_stopped_in_the_middle_of_an_epoch_ends_as_if_it_had_not(tmp_path, monkeypatch):
     whole, history, steps = run(tmp_path / "whole", snapshot_every=3)
+    # a clock that goes on by a second each time it is read: once a step, once after an epoch, and
+    # once at a checkpoint. The first is due after the second epoch
+    clock = itertools.count()
+    monkeypatch.setattr(training.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 12)
     with pytest.raises(Stopped):
         run(tmp_path / "cut", stop_at=12, snapshot_every=3)
     resumed, resumed_history, resumed_steps = run(tmp_path / "cut", snapshot_every=3)
@@ -79,6 +91,8 @@ def test_a_run_stopped_in_the_middle_of_an_epoch_ends_as_if_it_had_not(tmp_path)
 @pytest.mark.parametrize("snapshot_every", [None, 3])
 def test_checkpoints_by_time_resume_within_an_epoch(tmp_path, monkeypatch, snapshot_every):
     whole, history, _ = run(tmp_path / "whole", snapshot_every=snapshot_every)
+    # a run shorter than their distance leaves none
+    assert not (tmp_path / "whole" / "checkpoint.pt").exists()
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
     for stop_at in (7, 6, 4):
         with pytest.raises(Stopped):
@@ -156,7 +170,7 @@ def test_other_inputs_come_beside_each_batch_each_before_any_twice(tmp_path):
 
 
 @pytest.mark.parametrize("stop_at", [None, 12])
-def test_the_best_epoch_is_kept_beside_the_last(tmp_path, stop_at):
+def test_the_best_epoch_is_kept_beside_the_last(tmp_path, stop_at, every_step):
     network, found = nn.Linear(1, 1, bias=False), []
 
     def loss(batch, targets):
@@ -197,13 +211,13 @@ def test_the_best_epoch_is_kept_beside_the_last(tmp_path, stop_at):
     assert weights[1] != weights[3]
 
 
-def test_a_checkpoint_of_another_run_is_not_resumed(tmp_path, caplog):
+def test_a_checkpoint_of_another_run_is_not_resumed(tmp_path, caplog, every_step):
     run(tmp_path, epochs=2, identity="a")
     _, _, steps = run(tmp_path, epochs=2, identity="b")
     assert steps == 10
 
 
-def test_a_damaged_checkpoint_is_not_resumed(tmp_path, caplog):
+def test_a_damaged_checkpoint_is_not_resumed(tmp_path, caplog, every_step):
     run(tmp_path, epochs=2)
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[:50])
@@ -307,7 +321,7 @@ def test_without_patience_the_last_epoch_is_kept(tmp_path):
     assert (weight, trained.kept_epoch, len(trained.history)) == (6, 6, 6)
 
 
-def test_a_resumed_run_remembers_its_best_epoch(tmp_path):
+def test_a_resumed_run_remembers_its_best_epoch(tmp_path, every_step):
     losses = [3.0, 1.0, 2.0, 2.0, 2.0, 2.0]
     with pytest.raises(Stopped):
         validated(tmp_path, losses, patience=3, stop_before=4)

@@ -221,7 +221,10 @@ def started(image_set, path):
     return Inputs(image_set, models={"backbone": Saved(path.parent)})
 
 
-def test_fine_tuning_starts_from_a_classifier_and_first_leaves_it_alone(tmp_path, image_set):
+def test_fine_tuning_starts_from_a_classifier_and_first_leaves_it_alone(
+    tmp_path, image_set, monkeypatch
+):
+    monkeypatch.setattr("ood.training.CHECKPOINT_SECONDS", 0)
     path, network = backbone(tmp_path)
     tuned = SETTINGS | {"epochs": 3, "frozen_epochs": 2, "frozen_learning_rate": 0.01}
     run = Run(0, CPU, tmp_path / "checkpoint.pt", "x")

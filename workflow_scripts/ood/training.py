@@ -47,6 +47,11 @@ class Machine:
             self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"
         )
 
+    def chunk(self, on_cpu: int) -> int:
+        """Images in one pass over a whole set: so many on a CPU, whose caches hold few of them;
+        on a GPU ``scoring_batch``."""
+        return on_cpu if self.device.type == "cpu" else self.scoring_batch
+
     def shared(self, build: Callable[..., nn.Module], content: dict) -> nn.Module:
         """``build(settings, state, machine)`` of a model's content; the same object for equal
         content, so that detectors which are scored together can share its passes."""
@@ -78,6 +83,8 @@ def machine(device: str, precision: str, scoring_batch: int, locks: Path):
         )
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cudnn.allow_tf32 = True
+    # batches have one shape: the fastest algorithm for it is looked for once
+    torch.backends.cudnn.benchmark = True
     if "CUDA_VISIBLE_DEVICES" in os.environ:
         yield Machine(torch.device("cuda"), precision, scoring_batch)
         return
@@ -106,8 +113,8 @@ class Run:
     """What a training run needs beside its settings and data.
 
     :param seed: all its randomness follows from it
-    :param checkpoint: side file, written after every epoch and every ``CHECKPOINT_SECONDS``;
-        whoever started the run deletes it when the results are safe
+    :param checkpoint: side file, written every ``CHECKPOINT_SECONDS``; whoever started the run
+        deletes it when the results are safe
     :param identity: digest of settings, data and code; a checkpoint of another is not resumed
     :param snapshots: whether to keep the states that the ``oracle`` protocol chooses from
     :param origin: what ``seed`` was derived from
@@ -156,6 +163,14 @@ def cpu_state(module: nn.Module) -> dict[str, Tensor]:
     """A detached copy of the state dict on the CPU, contiguous."""
     return {
         name: value.detach().to("cpu", copy=True).contiguous()
+        for name, value in module.state_dict().items()
+    }
+
+
+def _state(module: nn.Module) -> dict[str, Tensor]:
+    """A detached copy of the state dict where it is: it costs no transfer."""
+    return {
+        name: value.detach().clone(memory_format=torch.contiguous_format)
         for name, value in module.state_dict().items()
     }
 
@@ -451,12 +466,11 @@ class Watch:
         self, loss: Callable[..., dict[str, Tensor]], batch_size: int
     ) -> dict[str, float]:
         inputs, labels = self.held_out
-        sums: dict[str, float] = {}
+        sums: dict[str, Tensor] = {}
         for start in range(0, len(inputs), batch_size):
             batch = to_unit(inputs[start : start + batch_size])
-            for name, value in loss(batch, labels[start : start + batch_size]).items():
-                sums[name] = sums.get(name, 0) + float(value) * len(batch)
-        return {f"validation_{name}": value / len(inputs) for name, value in sums.items()}
+            _add(sums, loss(batch, labels[start : start + batch_size]), len(batch))
+        return _means(sums, len(inputs), "validation_")
 
 
 def _lowest_loss(history: list[dict]) -> int:
@@ -504,16 +518,15 @@ class _Progress:
     sums: dict[str, Tensor] = field(default_factory=dict)
     random: dict[str, Tensor] = field(default_factory=dict)
 
+    def to(self, device: torch.device) -> "_Progress":
+        """A checkpoint's tensors come from the CPU."""
+        self.sums = {name: value.to(device) for name, value in self.sums.items()}
+        return self
+
     def add(self, terms: dict[str, Tensor], count: int) -> None:
-        for name, value in terms.items():
-            total = self.sums.get(name, torch.zeros((), dtype=torch.float64, device=value.device))
-            # a resumed sum comes from the CPU
-            self.sums[name] = total.to(value.device) + value.detach().double() * count
+        _add(self.sums, terms, count)
         self.steps += 1
         self.images += count
-
-    def means(self) -> dict[str, float]:
-        return {name: float(value) / self.images for name, value in self.sums.items()}
 
     def keep_random(self, device: torch.device) -> None:
         self.random = {"cpu": torch.get_rng_state()}
@@ -528,6 +541,21 @@ class _Progress:
 
     def next_epoch(self) -> None:
         self.steps, self.images, self.seconds, self.sums, self.random = 0, 0, 0.0, {}, {}
+
+
+def _add(sums: dict[str, Tensor], terms: dict[str, Tensor], count: int) -> None:
+    """Add a batch's mean terms times its images, in float64 and without waiting for the device."""
+    for name, value in terms.items():
+        if name in sums:
+            sums[name].add_(value.detach(), alpha=count)
+        else:
+            sums[name] = value.detach().double() * count
+
+
+def _means(sums: dict[str, Tensor], images: int, prefix: str = "") -> dict[str, float]:
+    """The sums' means; the device is waited for once."""
+    totals = torch.stack(list(sums.values())).tolist() if sums else []
+    return {f"{prefix}{name}": one / images for name, one in zip(sums, totals, strict=True)}
 
 
 class _Checkpoint:
@@ -593,7 +621,7 @@ def train(
     learned = [value for value in part.parameters() if value.requires_grad]
     optimizer = build_optimizer(learned, settings["optimizer"])
     checkpoint = _Checkpoint(run, part, optimizer)
-    progress = checkpoint.restore()
+    progress = checkpoint.restore().to(machine.device)
     history, snapshots = progress.history, progress.snapshots
     while length := schedule.length(epoch := len(history) + 1):
         if watch.exhausted(history):
@@ -623,7 +651,9 @@ def train(
                 progress.seconds = time.perf_counter() - begun
                 progress.keep_random(machine.device)
                 checkpoint.save(progress)
-        means, seconds = progress.means(), time.perf_counter() - begun
+        # only here, once an epoch, is the device waited for
+        means = _means(progress.sums, progress.images)
+        seconds = time.perf_counter() - begun
         means |= watch.look(network, loss, data.batch_size, run)
         done = before + length
         _check_finite(means, done, schedule, machine)
@@ -631,10 +661,11 @@ def train(
         speed = {"images_per_second": progress.images / seconds, "seconds": seconds}
         history.append({"epoch": passes, "step": done, **means, **speed})
         if watch.best is not None and watch.best(history) == epoch:
-            progress.best = cpu_state(part)
+            progress.best = _state(part)
         _report(means, done, schedule.total, seconds / length, speed["images_per_second"])
         progress.next_epoch()
-        checkpoint.save(progress)
+        if checkpoint.due():
+            checkpoint.save(progress)
     if snapshot_every:
         snapshots.setdefault(history[-1]["step"], cpu_state(part))
     if watch.best is None:
@@ -644,7 +675,8 @@ def train(
     if watch.patience is not None:
         part.load_state_dict(progress.best)
     kept = len(history) if watch.patience is None else best
-    return Trained(history, kept, snapshots, best, progress.best)
+    best_state = {name: value.cpu() for name, value in progress.best.items()}
+    return Trained(history, kept, snapshots, best, best_state)
 
 
 def _check_finite(means: dict[str, float], done: int, schedule: Schedule, machine: Machine) -> None:

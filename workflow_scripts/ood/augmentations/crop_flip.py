@@ -13,9 +13,9 @@ def crop_flip(padding: int = 4) -> Callable[[Tensor], Tensor]:
         count, _, height, width = images.shape
         padded = nn.functional.pad(images, [padding] * 4)
         device = images.device
-        top = torch.randint(0, 2 * padding + 1, (count, 1)).to(device)
-        left = torch.randint(0, 2 * padding + 1, (count, 1)).to(device)
-        flip = (torch.rand(count, 1) < 0.5).to(device)
+        top = torch.randint(0, 2 * padding + 1, (count, 1), device=device)
+        left = torch.randint(0, 2 * padding + 1, (count, 1), device=device)
+        flip = torch.rand(count, 1, device=device) < 0.5
         rows = top + torch.arange(height, device=device)
         columns = torch.arange(width, device=device).expand(count, -1)
         columns = left + torch.where(flip, width - 1 - columns, columns)

@@ -19,17 +19,18 @@ def rotate_crop(
     bounds = math.log(3 / 4), math.log(4 / 3)
 
     def augment(images: Tensor) -> Tensor:
-        count = len(images)
-        angle = math.radians(degrees) * (2 * torch.rand(count) - 1)
-        area = scale + (1 - scale) * torch.rand(count, attempts)
-        aspect = (bounds[0] + (bounds[1] - bounds[0]) * torch.rand(count, attempts)).exp()
+        count, device = len(images), images.device
+        angle = math.radians(degrees) * (2 * torch.rand(count, device=device) - 1)
+        area = scale + (1 - scale) * torch.rand(count, attempts, device=device)
+        drawn = torch.rand(count, attempts, device=device)
+        aspect = (bounds[0] + (bounds[1] - bounds[0]) * drawn).exp()
         width, height = (area * aspect).sqrt(), (area / aspect).sqrt()
         fits = (width <= 1) & (height <= 1)
         # the first that fits; argmax gives 0 where none does
         chosen = fits.int().argmax(1, keepdim=True)
         size = torch.cat([width.gather(1, chosen), height.gather(1, chosen)], dim=1)
-        size = torch.where(fits.any(1, keepdim=True), size, torch.ones(2))
-        shift = (1 - size) * (2 * torch.rand(count, 2) - 1)
+        size = torch.where(fits.any(1, keepdim=True), size, torch.ones_like(size))
+        shift = (1 - size) * (2 * torch.rand(count, 2, device=device) - 1)
         cos, sin = angle.cos(), angle.sin()
         turn = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
         # of the unit square [-1, 1]^2: scaled and moved, then turned

@@ -14,9 +14,12 @@ from torch import Tensor, nn
 
 from ood import classifier as classifiers
 from ood.detector import Fitted, Record, Remembered
-from ood.images import ImageSet, to_array, to_bytes, to_tensor, to_unit
+from ood.images import ImageSet, to_array, to_bytes, to_unit
 from ood.models.base import Classifier
-from ood.training import Inputs, Machine, Run
+from ood.training import Inputs, Machine, Run, tensors
+
+# known images that are compared at once with a batch
+NEIGHBOURS_CHUNK = 65_536
 
 RECORDS = {
     "msp": Record(
@@ -97,37 +100,62 @@ def fit_statistics(
 ) -> dict[str, Tensor]:
     """The statistics of the ID training images that a baseline scores with, by name.
 
-    Mahalanobis: class means ``[K, D]`` and the precision ``[D, D]`` of the shared covariance.
-    Hidden units are often constant, and pytorch-ood inverts in float32 with a ridge of 1e-6 on
-    the *sum* of squares: here it is float64, with a ridge relative to the mean variance.
+    k-nearest neighbours: the hidden values, of length 1. Mahalanobis: W ``[D, D]`` with W W^T the
+    inverse of the shared covariance, and the class means times W, ``[K, D]``. Hidden units are
+    often constant, and pytorch-ood inverts in float32 with a ridge of 1e-6 on the *sum* of squares:
+    here it is float64, with a ridge relative to the mean variance.
     """
     classifier.to(machine.device)
-    with torch.no_grad():
-        hidden = torch.cat(
-            [
-                _hidden(classifier, to_unit(batch.to(machine.device))).cpu()
-                for batch in to_tensor(image_set.images).split(1000)
-            ]
-        )
+    images, labels = (part.to(machine.device) for part in tensors(image_set))
+    with torch.no_grad(), machine.autocast():
+        batches = images.split(machine.chunk(1000))
+        hidden = torch.cat([_hidden(classifier, to_unit(batch)) for batch in batches])
     if settings["score"] == "knn":
-        return {"hidden": hidden}
-    hidden, labels = hidden.double(), torch.from_numpy(image_set.labels)
+        return {"hidden": F.normalize(hidden, dim=1).cpu()}
+    hidden = hidden.double()
     means = torch.stack([hidden[labels == k].mean(0) for k in labels.unique()])
     centred = hidden - means[labels]
     covariance = centred.T @ centred / len(hidden)
-    ridge = settings["ridge"] * covariance.diagonal().mean()
-    covariance.diagonal().add_(ridge)
-    return {"means": means, "precision": torch.linalg.inv(covariance)}
+    covariance.diagonal().add_(settings["ridge"] * covariance.diagonal().mean())
+    factor = torch.linalg.cholesky(covariance)
+    one = torch.eye(len(factor)).to(factor)
+    whitening = torch.linalg.solve_triangular(factor, one, upper=False).T
+    return {"whitened_means": (means @ whitening).cpu(), "whitening": whitening.cpu()}
 
 
 def _hidden(classifier: Classifier, images: Tensor) -> Tensor:
     return classifier.head[:-1](classifier.features(images))
 
 
-def mahalanobis(hidden: Tensor, means: Tensor, precision: Tensor) -> Tensor:
-    """Half the squared Mahalanobis distance to the nearest class mean, ``[N, D]`` -> ``[N]``."""
-    offsets = hidden.double()[:, None, :] - means
-    return 0.5 * ((offsets @ precision) * offsets).sum(2).min(1).values
+def mahalanobis(hidden: Tensor, whitened_means: Tensor, whitening: Tensor) -> Tensor:
+    """Half the squared Mahalanobis distance to the nearest class mean, ``[N, D]`` -> ``[N]``.
+
+    Whitened once, it is Euclidean for every class.
+    """
+    whitened = hidden.double() @ whitening
+    mode = "donot_use_mm_for_euclid_dist"  # a product of matrices loses small distances
+    distances = torch.cdist(whitened, whitened_means, compute_mode=mode)
+    return 0.5 * distances.min(1).values.square()
+
+
+def neighbour_distance(hidden: Tensor, known: Tensor, k: int) -> Tensor:
+    """Euclidean distance to the ``k``-th nearest of ``known``, all of length 1.
+
+    The neighbours are found by their products, the distance is that of float64 differences.
+
+    :param hidden: ``[N, D]``
+    :param known: ``[M, D]`` with M >= ``k``
+    :return: float64 ``[N]``
+    """
+    nearest, index = [], []
+    for start in range(0, len(known), NEIGHBOURS_CHUNK):
+        some = known[start : start + NEIGHBOURS_CHUNK]
+        values, positions = (hidden @ some.T).topk(min(k, len(some)), dim=1)
+        nearest.append(values)
+        index.append(positions + start)
+    order = torch.cat(nearest, dim=1).topk(k, dim=1).indices[:, -1:]
+    farthest = torch.cat(index, dim=1).gather(1, order).squeeze(1)
+    return (hidden.double() - known[farthest].double()).norm(dim=1)
 
 
 def complexity(images: Tensor) -> Tensor:
@@ -161,14 +189,18 @@ def energy(logits: Tensor) -> Tensor:
     return -torch.logsumexp(logits.double(), dim=1)
 
 
-def odin_step(model: nn.Module, images: Tensor, temperature: float, epsilon: float) -> Tensor:
-    """Images a step of ``epsilon`` (in units of [0, 1] pixels) nearer to their predicted class."""
+def odin_step(
+    model: nn.Module, images: Tensor, temperature: float, epsilon: float
+) -> tuple[Tensor, Tensor]:
+    """Images a step of ``epsilon`` (in units of [0, 1] pixels) nearer to their predicted class, and
+    that class, int64 ``[N]``."""
     with torch.enable_grad():
         images = images.detach().requires_grad_()
         logits = model(images) / temperature
-        loss = F.cross_entropy(logits, logits.argmax(1), reduction="sum")
+        predicted = logits.argmax(1)
+        loss = F.cross_entropy(logits, predicted, reduction="sum")
         (gradient,) = torch.autograd.grad(loss, images)
-    return images.detach() - epsilon * gradient.sign()
+    return images.detach() - epsilon * gradient.sign(), predicted
 
 
 class IDLogits(nn.Module):
@@ -194,11 +226,8 @@ class Baseline:
         self.settings = settings
         self.model = model
         self.statistics = statistics
-        if settings["score"] == "knn":
-            from sklearn.neighbors import NearestNeighbors
-
-            self.neighbours = NearestNeighbors(n_neighbors=settings["k"])
-            self.neighbours.fit(F.normalize(statistics["hidden"], dim=1).numpy())
+        # images and their classes: the step of ODIN finds these on its way
+        self._predicted: tuple[Tensor, Tensor] | None = None
 
     def score(self, images: Tensor) -> Tensor:
         score = self.settings["score"]
@@ -210,17 +239,21 @@ class Baseline:
             return mahalanobis(_hidden(self.model.classifier, images), **self.statistics)
         if score == "knn":
             hidden = F.normalize(_hidden(self.model.classifier, images), dim=1)
-            distances, _ = self.neighbours.kneighbors(hidden.cpu().numpy())
-            return torch.from_numpy(distances[:, -1])
+            return neighbour_distance(hidden, self.statistics["hidden"], self.settings["k"])
         if score == "odin":
-            temperature = self.settings["temperature"]
-            images = odin_step(self.model, images, temperature, self.settings["epsilon"])
-            return msp(self.model(images), temperature)
+            temperature, epsilon = self.settings["temperature"], self.settings["epsilon"]
+            stepped, predicted = odin_step(self.model, images, temperature, epsilon)
+            self._predicted = images, predicted
+            return msp(self.model(stepped), temperature)
         logits = self.model(images)
         return {"msp": msp, "max_logit": max_logit, "energy": energy}[score](logits)
 
     def predict(self, images: Tensor) -> Tensor | None:
-        return None if self.model is None else self.model(images).argmax(1)
+        if self.model is None:
+            return None
+        if self._predicted is not None and self._predicted[0] is images:
+            return self._predicted[1]
+        return self.model(images).argmax(1)
 
 
 def restore(settings: dict, state: dict[str, Tensor], machine: Machine) -> Classifier:
@@ -232,9 +265,7 @@ def restore(settings: dict, state: dict[str, Tensor], machine: Machine) -> Class
 
 def load(content: dict, machine: Machine) -> Baseline:
     """The detector of ``fit``."""
-    statistics = content["statistics"]
-    if content["settings"]["score"] == "mahalanobis":
-        statistics = {name: value.to(machine.device) for name, value in statistics.items()}
+    statistics = {name: one.to(machine.device) for name, one in content["statistics"].items()}
     model = None
     if content["classifier"] is not None:
         classifier = machine.shared(restore, content["classifier"])

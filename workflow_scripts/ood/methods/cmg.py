@@ -111,7 +111,7 @@ MODELS = {"cmg_cvae": fit_cvae}
 
 def mix(first: Tensor, second: Tensor) -> Tensor:
     """Take each dimension of ``[N, D]`` from the first or the second embedding with chance 1/2."""
-    return torch.where(torch.rand(first.shape).to(first.device) < 0.5, first, second)
+    return torch.where(torch.rand(first.shape, device=first.device) < 0.5, first, second)
 
 
 def generate_images(cvae: CVAE, count: int, sigma: float) -> tuple[Tensor, Tensor]:
@@ -123,8 +123,8 @@ def generate_images(cvae: CVAE, count: int, sigma: float) -> tuple[Tensor, Tenso
     :return: images ``[count, C, H, W]`` in [0, 1] and the int64 class pairs ``[count, 2]``
     """
     device = cvae.mean.weight.device
-    pairs = torch.randint(0, cvae.n_classes, (count, 2)).to(device)
-    latent = sigma * torch.randn(count, cvae.latent).to(device)
+    pairs = torch.randint(0, cvae.n_classes, (count, 2), device=device)
+    latent = sigma * torch.randn(count, cvae.latent, device=device)
     with torch.no_grad():
         embedding = mix(cvae.embed(pairs[:, 0]), cvae.embed(pairs[:, 1]))
         return cvae.decode(latent, embedding).float(), pairs
@@ -135,7 +135,7 @@ def generate(settings: dict, inputs: Inputs, run: Run) -> PseudoOOD:
     cvae = restore_cvae(**inputs.models["cvae"].content)
     torch.manual_seed(run.seed_of("samples"))
     images, pairs = generate_images(cvae, SAMPLES, settings["sigma"])
-    labels = (pairs[:, 0] * cvae.n_classes + pairs[:, 1]).numpy().astype(np.int64)
+    labels = (pairs[:, 0] * cvae.n_classes + pairs[:, 1]).cpu().numpy().astype(np.int64)
     samples = ImageSet(to_array(to_bytes(images)), labels)
     rows = sample_gallery(cvae, settings["sigma"])
     return PseudoOOD({"samples": samples}, [(head, to_array(to_bytes(row))) for head, row in rows])
@@ -145,7 +145,7 @@ def sample_gallery(cvae: CVAE, sigma: float, columns: int = 12) -> list[tuple[st
     """Rows of images to look at: one class near the manifold, one class far out, mixed far out."""
     device = cvae.mean.weight.device
     labels = torch.arange(columns, device=device) % cvae.n_classes
-    latent = torch.randn(columns, cvae.latent).to(device)
+    latent = torch.randn(columns, cvae.latent, device=device)
     with torch.no_grad():
         embedding = cvae.embed(labels)
         near, far = (cvae.decode(scale * latent, embedding).float() for scale in (1.0, sigma))
@@ -228,10 +228,10 @@ def fine_tune(
     classifier.eval().to(device)
     classifier.features.requires_grad_(False)
     cvae.eval().to(device, memory_format=torch.channels_last)
-    images = to_tensor(image_set.images)
+    images = to_tensor(image_set.images).to(device)
     with torch.no_grad(), machine.autocast():
         features = torch.cat(
-            [classifier.features(to_unit(batch.to(device))).float() for batch in images.split(1000)]
+            [classifier.features(to_unit(batch)).float() for batch in images.split(1000)]
         )
 
     def pseudo_features() -> Tensor:

@@ -27,7 +27,7 @@ from ood.images import ImageSet, to_tensor, to_unit
 from ood.models.base import Classifier
 from ood.training import Inputs, Machine, Run, Trained, Watch, split, stream, train
 
-# images in one pass: the gradient to the input needs every layer's values
+# images in one pass on a CPU: the gradient to the input needs every layer's values
 CHUNK = 100
 
 RECORD = Record(
@@ -148,12 +148,13 @@ def fit_member(settings: dict, inputs: Inputs, run: Run) -> tuple[Member, Traine
         )
         return terms | {"accuracy": (logits.argmax(1) == labels).float().mean()}
 
+    chunk = run.machine.chunk(CHUNK)
     measured = [to_tensor(one.images).to(run.machine.device) for one in (known, unknown)]
     known_labels = torch.from_numpy(known.labels).to(run.machine.device)
 
     def measure() -> dict[str, float]:
         logits = [
-            torch.cat([network(to_unit(part)).float() for part in images.split(CHUNK)])
+            torch.cat([network(to_unit(part)).float() for part in images.split(chunk)])
             for images in measured
         ]
         found = metrics.evaluate(*(-certainty(one).cpu().numpy() for one in logits))
@@ -189,10 +190,14 @@ class Ensemble:
 
     :param perturbation: the step lowers the ``entropy`` (the paper), or as in ``odin`` the
         cross-entropy towards the predicted class (the public code)
+    :param chunk: images whose gradients are computed at once
     """
 
-    def __init__(self, members: Sequence[Member], n_classes: int, perturbation: str):
+    def __init__(
+        self, members: Sequence[Member], n_classes: int, perturbation: str, chunk: int = CHUNK
+    ):
         self.members = list(members)
+        self.chunk = chunk
         self.n_classes = n_classes
         self.perturbation = perturbation
         self._images: Tensor | None = None
@@ -222,7 +227,7 @@ class Ensemble:
         self._turn_to(images)
         if temperature not in self._steps:
             found = [
-                [self._signs(member, part, temperature) for part in images.split(CHUNK)]
+                [self._signs(member, part, temperature) for part in images.split(self.chunk)]
                 for member in self.members
             ]
             self._logits = [torch.cat([logits for logits, _ in parts]) for parts in found]
@@ -346,7 +351,8 @@ def load(content: dict, machine: Machine) -> LeaveOutDetector:
 def build_ensemble(members: list[dict], perturbation: str, machine: Machine) -> Ensemble:
     """The ensemble of the members' settings and states."""
     n_classes = members[0]["settings"]["n_classes"]
-    return Ensemble([restore(**one, machine=machine) for one in members], n_classes, perturbation)
+    networks = [restore(**one, machine=machine) for one in members]
+    return Ensemble(networks, n_classes, perturbation, machine.chunk(CHUNK))
 
 
 def at_snapshot(detector: LeaveOutDetector, state: dict[str, float]) -> LeaveOutDetector:

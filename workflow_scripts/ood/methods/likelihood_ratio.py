@@ -35,7 +35,7 @@ from ood.training import (
 log = logging.getLogger(__name__)
 
 NATS_PER_BIT = float(np.log(2))
-# images in one pass where a whole set is judged
+# images in one pass on a CPU where a whole set is judged
 CHUNK = 100
 
 
@@ -84,8 +84,9 @@ def to_values(images: Tensor) -> Tensor:
 def mutate(values: Tensor, rate: float) -> Tensor:
     """Replace each value, with probability ``rate``, by a uniform one of 0 .. 255 (perhaps the
     same), from PyTorch's global random state."""
-    replaced = (torch.rand(values.shape) < rate).to(values.device)
-    return torch.where(replaced, torch.randint(0, 256, values.shape).to(values), values)
+    replaced = torch.rand(values.shape, device=values.device) < rate
+    drawn = torch.randint(0, 256, values.shape, device=values.device)
+    return torch.where(replaced, drawn.to(values), values)
 
 
 def penalty(network: nn.Module) -> Tensor:
@@ -170,7 +171,7 @@ def image_log_likelihoods(network: PixelCNN, images: np.ndarray, machine: Machin
     """log p of each image of an image set, float64 ``[N]``."""
     found = [
         log_likelihood(network, to_values(to_unit(part.to(machine.device))), machine).sum((1, 2))
-        for part in to_tensor(images).split(CHUNK)
+        for part in to_tensor(images).split(machine.chunk(CHUNK))
     ]
     return torch.cat(found).cpu().numpy()
 

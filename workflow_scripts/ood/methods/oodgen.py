@@ -133,10 +133,16 @@ def decoder_jacobian(cvae: OneHotCVAE, latents: Tensor, one_hot: Tensor) -> Tens
 def projected_directions(jacobian: Tensor) -> Tensor:
     """Isotropic random unit vectors of the null space of J^T, ``[N, P, L]`` -> ``[N, P]``.
 
-    v = (I - Q Q^T) g with g ~ N(0, I) and Q from a QR decomposition of J, scaled to length 1.
+    v = (I - Q Q^T) g with g ~ N(0, I) and Q an orthonormal basis of J's columns, scaled to length
+    1. Q = J V / s from the eigenvectors V and eigenvalues s^2 of the small J^T J, in float64: a GPU
+    factorises tall matrices one by one. Columns with s below 1e-6 of the largest are left in.
     """
-    basis = torch.linalg.qr(jacobian)[0]
-    direction = torch.randn(jacobian.shape[:2]).to(jacobian)[:, :, None]
+    direction = torch.randn(jacobian.shape[:2], device=jacobian.device).to(jacobian)[:, :, None]
+    jacobian = jacobian.double()
+    squares, vectors = torch.linalg.eigh(jacobian.mT @ jacobian)
+    kept = squares > 1e-12 * squares[:, -1:]
+    scales = torch.where(kept, squares, 1).rsqrt() * kept
+    basis = (jacobian @ (vectors * scales[:, None])).to(direction)
     for _ in range(2):  # the second time removes what rounding left
         direction = direction - basis @ (basis.mT @ direction)
     return F.normalize(direction.squeeze(2), dim=1)
@@ -145,45 +151,48 @@ def projected_directions(jacobian: Tensor) -> Tensor:
 def rref_directions(jacobian: Tensor) -> Tensor:
     """The released code's unit vectors of the null space of J^T, ``[N, P, L]`` -> ``[N, P]``.
 
-    The basis is that of the reduced row echelon form of J^T, each vector scaled to length 1 and
-    weighted by U(-1, 1). Its pivots are the first pixels, where J is tiny: most of a direction's
-    energy sits on these few.
+    The basis is that of the reduced row echelon form R of J^T: for each column j without pivot e_j
+    minus R's column j, put at the pivots. Each is scaled to length 1 and weighted by U(-1, 1). The
+    pivots are the first pixels, where J is tiny: most of a direction's energy sits on these few.
     """
-    directions = [
-        weights @ rref_null_space(one.T)
-        for one, weights in zip(
-            jacobian.double().cpu().numpy(),
-            torch.rand(jacobian.shape[:2], dtype=torch.float64).mul(2).sub(1).numpy(),
-            strict=True,
-        )
-    ]
-    return F.normalize(torch.from_numpy(np.stack(directions)), dim=1).to(jacobian)
+    shape, device = jacobian.shape[:2], jacobian.device
+    weights = torch.rand(shape, dtype=torch.float64, device=device).mul(2).sub(1)
+    reduced, pivots = rref(jacobian.double().mT)
+    weights = weights * (1 - pivots.sum(1)) * (1 + reduced.square().sum(1)).rsqrt()
+    onto_pivots = (weights[:, None] @ reduced.mT @ pivots).squeeze(1)
+    return F.normalize(weights - onto_pivots, dim=1).to(jacobian)
 
 
-def rref_null_space(matrix: np.ndarray) -> np.ndarray:
-    """A basis of the null space of ``[L, P]`` from its reduced row echelon form.
+def rref(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """Reduced row echelon forms of float64 ``[N, L, P]``, by Gauss-Jordan with the largest pivots.
 
-    :return: ``[P, P]``, a unit vector for each column without pivot, zeros for those with one
+    :return: the forms, and for each row 1 at its pivot's column and 0 elsewhere, both ``[N, L, P]``
     """
-    reduced = matrix.copy()
-    tolerance = np.finfo(float).eps * np.abs(matrix).max() * max(matrix.shape)
-    pivots: list[int] = []
-    for column in range(matrix.shape[1]):
-        row = len(pivots)
-        if row == len(matrix):
+    reduced, pivots = matrices.clone(), torch.zeros_like(matrices)
+    count, rows, columns = matrices.shape
+    tolerance = torch.finfo(torch.float64).eps * max(rows, columns) * matrices.abs().amax((1, 2))
+    every = torch.arange(count, device=matrices.device)
+    numbers = torch.arange(rows, device=matrices.device)
+    # pivots so far, which is also the row that the next one is brought to
+    done = torch.zeros_like(every)
+    for column in range(columns):
+        sizes = reduced[:, :, column].abs().masked_fill(numbers < done[:, None], -1)
+        size, best = sizes.max(1)
+        found = size > tolerance
+        # a matrix without a pivot here keeps its rows
+        row = done.clamp(max=rows - 1)
+        best = torch.where(found, best, row)
+        chosen, displaced = reduced[every, best], reduced[every, row]
+        reduced[every, best] = displaced
+        chosen = chosen / torch.where(found, chosen[:, column], 1)[:, None]
+        reduced[every, row] = chosen
+        others = found[:, None] & (numbers != row[:, None])
+        reduced -= torch.where(others, reduced[:, :, column], 0)[:, :, None] * chosen[:, None]
+        pivots[every, row, column] = found.to(pivots)
+        done += found
+        if bool((done == rows).all()):
             break
-        best = row + np.abs(reduced[row:, column]).argmax()
-        if abs(reduced[best, column]) <= tolerance:
-            continue
-        reduced[[row, best]] = reduced[[best, row]]
-        reduced[row] /= reduced[row, column]
-        others = np.arange(len(matrix)) != row
-        reduced[others] -= np.outer(reduced[others, column], reduced[row])
-        pivots.append(column)
-    basis = np.eye(matrix.shape[1])
-    basis[:, pivots] = -reduced[: len(pivots)].T
-    basis[pivots] = 0
-    return basis / np.maximum(np.linalg.norm(basis, axis=1, keepdims=True), tolerance)
+    return reduced, pivots
 
 
 DIRECTIONS = {"projected": projected_directions, "rref": rref_directions}
@@ -212,8 +221,8 @@ class Ellipsoid:
 
     def shell(self, radii: Tensor) -> Tensor:
         """Latents at the given distances in uniform directions, ``[N]`` -> float64 ``[N, L]``."""
-        directions = torch.randn(len(radii), self.axes.shape[1], dtype=torch.float64)
-        directions = F.normalize(directions, dim=1).to(radii.device)
+        shape, dtype = (len(radii), self.axes.shape[1]), torch.float64
+        directions = F.normalize(torch.randn(shape, dtype=dtype, device=radii.device), dim=1)
         return self.mean + (radii[:, None] * directions) @ self.axes.T
 
 
@@ -299,9 +308,9 @@ class Generator:
                 found.append(directions(jacobian))
         if lengths is None:
             low, high = self.settings["lengths"]
-            lengths = torch.rand(len(chosen)) * (high - low) + low
-        signs = torch.randint(0, 2, (len(chosen),)) * 2 - 1
-        steps = torch.cat(found) * (signs * lengths).to(chosen.device)[:, None]
+            lengths = torch.rand(len(chosen), device=chosen.device) * (high - low) + low
+        signs = torch.randint(0, 2, (len(chosen),), device=chosen.device) * 2 - 1
+        steps = torch.cat(found) * (signs * lengths.to(chosen.device))[:, None]
         images = to_unit(base.images[chosen]) + steps.view(-1, *base.images.shape[1:])
         return to_bytes(images) if self.settings["clip_type1"] else images
 
@@ -325,7 +334,8 @@ class Generator:
         """The latents of type II, float64 ``[M, L]``; see ``type2``."""
         if factors is None:
             low, high = self.settings["shell"]
-            factors = torch.rand(len(labels), dtype=torch.float64) * (high - low) + low
+            drawn = torch.rand(len(labels), dtype=torch.float64, device=labels.device)
+            factors = drawn * (high - low) + low
         factors = factors.to(labels.device, torch.float64)
         latents = factors.new_empty(len(labels), self.cvae.latent)
         for k, one in enumerate(self.ellipsoids):
@@ -336,7 +346,7 @@ class Generator:
     def sample(self, count: int) -> Tensor:
         """Indices of ``count`` base images without repetition, or of all where there are fewer."""
         labels = self.base.labels
-        return torch.randperm(len(labels))[:count].to(labels.device)
+        return torch.randperm(len(labels), device=labels.device)[:count]
 
 
 # Stage 2: the classifier with a reject class
@@ -388,8 +398,9 @@ class Pools:
         float32 ``[M, C, H, W]``."""
         parts = []
         for name, pool in self.images.items():
-            index = torch.randint(0, len(pool), (self.settings[f"{name}_per_batch"],))
-            parts.append(to_unit(pool[index.to(pool.device)]))
+            count = self.settings[f"{name}_per_batch"]
+            index = torch.randint(0, len(pool), (count,), device=pool.device)
+            parts.append(to_unit(pool[index]))
         return torch.cat(parts)
 
 

@@ -18,11 +18,22 @@ from ood.augmentations import by_name
 from ood.classifier import build_features, depths
 from ood.detector import Fitted, Record, Remembered
 from ood.errors import InputError
-from ood.images import ImageSet, to_tensor, to_unit
+from ood.images import ImageSet, to_unit
 from ood.models.autoencoder import AutoEncoder
-from ood.training import Inputs, Machine, Run, Trained, Watch, load_model, split, stream, train
+from ood.training import (
+    Inputs,
+    Machine,
+    Run,
+    Trained,
+    Watch,
+    load_model,
+    split,
+    stream,
+    tensors,
+    train,
+)
 
-# images in one pass where a whole set is looked at
+# images in one pass on a CPU where a whole set is looked at
 CHUNK = 200
 # of the triplet loss; and the margin between classes before its first jump
 TRIPLET_MARGIN, FIRST_MARGIN = 0.1, 0.15
@@ -222,6 +233,7 @@ def fit_encoder(settings: dict, inputs: Inputs, run: Run) -> tuple[Encoder, Trai
         load_backbone(network.features, backbone)
     network.to(run.machine.device, memory_format=torch.channels_last).train()
     training, held_out = split(inputs.images, settings["validation_share"], run.seed)
+    held_images, held_labels = (part.to(run.machine.device) for part in tensors(held_out))
     labels = torch.from_numpy(training.labels)
     classes = min(settings["classes_per_batch"], settings["n_classes"])
     batch_size = classes * settings["images_per_class"]
@@ -252,12 +264,13 @@ def fit_encoder(settings: dict, inputs: Inputs, run: Run) -> tuple[Encoder, Trai
         def at(latents: Tensor) -> Tensor:
             return F.normalize(latents, dim=1) if sphere else latents
 
-        centres, right = at(network.current_means()), 0
-        for start in range(0, len(held_out), CHUNK):
-            part = to_tensor(held_out.images[start : start + CHUNK]).to(run.machine.device)
-            nearest = torch.cdist(at(network(to_unit(part))[0].float()), centres).argmin(1)
-            right += int((nearest.cpu().numpy() == held_out.labels[start : start + CHUNK]).sum())
-        return {"nearest_mean_accuracy": right / len(held_out)}
+        centres, chunk = at(network.current_means()), run.machine.chunk(CHUNK)
+        nearest = [
+            torch.cdist(at(network(to_unit(part))[0].float()), centres).argmin(1)
+            for part in held_images.split(chunk)
+        ]
+        right = (torch.cat(nearest) == held_labels).sum()
+        return {"nearest_mean_accuracy": int(right) / len(held_out)}
 
     data = stream(
         training,
@@ -433,23 +446,23 @@ def fit_statistics(
         ``ceiling`` (above all training log-likelihoods) and ``largest_error`` (of reconstruction)
     """
     passes, errors = [], []
+    stored, labels = (part.to(machine.device) for part in tensors(image_set))
     with torch.no_grad(), machine.autocast():
-        for part in to_tensor(image_set.images).split(CHUNK):
-            images = to_unit(part.to(machine.device))
-            passes.append([one.cpu() for one in represent(encoder, images)])
-            errors.append(reconstruction_error(encoder, autoencoder, images).cpu())
+        for part in stored.split(machine.chunk(CHUNK)):
+            images = to_unit(part)
+            passes.append(represent(encoder, images))
+            errors.append(reconstruction_error(encoder, autoencoder, images))
     parts = [torch.cat(one) for one in zip(*passes, strict=True)]
     kept = kept_parts(parts)
     features = torch.cat([parts[index] for index in kept], dim=1)
-    labels = torch.from_numpy(image_set.labels)
     means, factors, added = fit_gaussians(
         features, labels, settings["jitter"], settings["shrinkage"]
     )
     highest = max(log_likelihoods(one, means, factors).max() for one in features.split(10_000))
     return {
         "kept": kept,
-        "means": means,
-        "factors": factors,
+        "means": means.cpu(),
+        "factors": factors.cpu(),
         "added": added,
         "ceiling": float(highest) + 1,
         "largest_error": float(torch.cat(errors).max()),

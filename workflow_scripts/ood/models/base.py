@@ -25,6 +25,16 @@ class Normalized(nn.Module):
         return self.features(self.normalise(images))
 
 
+class Head(nn.Sequential):
+    """Layers that work in float32 whatever the precision: of logits with the 8 bits of bfloat16
+    many would be equal."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        with torch.autocast(features.device.type, enabled=False):
+            wanted = torch.promote_types(features.dtype, torch.float32)
+            return super().forward(features.to(wanted))
+
+
 class Classifier(nn.Module):
     """A feature extractor and a head: linear, ReLU, dropout, linear (the part that CMG fine-tunes),
     or one linear map where ``hidden`` is None.
@@ -40,7 +50,7 @@ class Classifier(nn.Module):
         if hidden is not None:
             layers = [nn.Linear(inputs, hidden), nn.ReLU(), nn.Dropout(dropout)]
             inputs = hidden
-        self.head = nn.Sequential(*layers, nn.Linear(inputs, n_out))
+        self.head = Head(*layers, nn.Linear(inputs, n_out))
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.features(images))

@@ -193,7 +193,9 @@ class PixelCNN(nn.Module):
         locations, scales, coefficients = (
             part[rows, chosen] for part in (locations, scales, coefficients)
         )
-        uniform = torch.rand(locations.shape).to(outputs).clamp(1e-5, 1 - 1e-5)
+        uniform = (
+            torch.rand(locations.shape, device=outputs.device).to(outputs).clamp(1e-5, 1 - 1e-5)
+        )
         values = torch.zeros_like(locations)
         for channel in range(channels):
             mean, scale = to_pixels(
