@@ -57,39 +57,49 @@ def _fpr(accepted_id: np.ndarray, accepted_ood: np.ndarray, share: float) -> flo
     return int(accepted_ood[threshold]) / int(accepted_ood[-1])
 
 
-def _aupr(true: np.ndarray, false: np.ndarray) -> tuple[float, float]:
-    """Average precision and trapezoid area from cumulative counts, best-ranked first."""
-    recall = true / true[-1]
-    # distinct values that only one class holds leave 0/0 at the front only if both are 0
+def _precision(true: np.ndarray, false: np.ndarray) -> np.ndarray:
+    """Precision from cumulative counts, best-ranked first; 1 as long as both are 0."""
     total = true + false
-    precision = np.divide(true, total, out=np.ones(len(true)), where=total > 0)
-    steps = np.diff(recall, prepend=0.0)
-    average = float(np.dot(steps, precision))
-    return average, float(np.dot(steps, (precision + np.append(1.0, precision[:-1])) / 2))
+    return np.divide(true, total, out=np.ones(len(true)), where=total > 0)
 
 
-def _point(count_id: np.ndarray, count_ood: np.ndarray) -> dict[str, float]:
-    """Every point metric from counts per distinct value, ascending by score."""
-    n_id, n_ood = int(count_id.sum()), int(count_ood.sum())
-    accepted_id, accepted_ood = np.cumsum(count_id), np.cumsum(count_ood)
-    flagged_id = np.cumsum(count_id[::-1])
-    flagged_ood = np.cumsum(count_ood[::-1])
-    aupr_in, aupr_in_trapezoid = _aupr(accepted_id, accepted_ood)
-    aupr_out, aupr_out_trapezoid = _aupr(flagged_ood, flagged_id)
-    fpr95 = _fpr(accepted_id, accepted_ood, 0.95)
-    errors = 1 - accepted_id / n_id + accepted_ood / n_ood
-    return {
-        "auroc": _auroc(count_id, count_ood),
-        "fpr95": fpr95,
-        "fpr80": _fpr(accepted_id, accepted_ood, 0.80),
-        "fpr95_ood_positive": _fpr(flagged_ood, flagged_id, 0.95),
-        "aupr_in": aupr_in,
-        "aupr_out": aupr_out,
-        "aupr_in_trapezoid": aupr_in_trapezoid,
-        "aupr_out_trapezoid": aupr_out_trapezoid,
-        "detection_error": min(1.0, float(errors.min())) / 2,
-        "detection_error_tpr95": 0.025 + fpr95 / 2,
-    }
+class _Curves:
+    """What the point metrics share, from counts per distinct value, ascending by score.
+
+    Sums of products are no products of BLAS, which for more than 10,000 values would take all cores
+    of a busy machine.
+    """
+
+    def __init__(self, count_id: np.ndarray, count_ood: np.ndarray):
+        self.gained_id, self.gained_ood = count_id, count_ood[::-1]
+        self.accepted_id, self.accepted_ood = np.cumsum(count_id), np.cumsum(count_ood)
+        self.flagged_id, self.flagged_ood = np.cumsum(count_id[::-1]), np.cumsum(self.gained_ood)
+        self.n_id, self.n_ood = int(self.accepted_id[-1]), int(self.accepted_ood[-1])
+        self.precision_in = _precision(self.accepted_id, self.accepted_ood)
+        self.precision_out = _precision(self.flagged_ood, self.flagged_id)
+
+    def bootstrapped(self) -> dict[str, float]:
+        """The metrics of ``BOOTSTRAPPED``."""
+        errors = self.accepted_ood / self.n_ood - self.accepted_id / self.n_id
+        return {
+            "fpr95": _fpr(self.accepted_id, self.accepted_ood, 0.95),
+            "fpr80": _fpr(self.accepted_id, self.accepted_ood, 0.80),
+            "fpr95_ood_positive": _fpr(self.flagged_ood, self.flagged_id, 0.95),
+            "aupr_in": float((self.gained_id * self.precision_in).sum()) / self.n_id,
+            "aupr_out": float((self.gained_ood * self.precision_out).sum()) / self.n_ood,
+            "detection_error": min(1.0, 1 + float(errors.min())) / 2,
+        }
+
+    def point(self) -> dict[str, float]:
+        """Every metric but the AUROC."""
+        found = self.bootstrapped()
+        for name, gained, precision in (
+            ("aupr_in_trapezoid", self.gained_id, self.precision_in),
+            ("aupr_out_trapezoid", self.gained_ood, self.precision_out),
+        ):
+            twice = precision + np.append(1.0, precision[:-1])
+            found[name] = float((gained * twice).sum()) / (2 * int(gained.sum()))
+        return found | {"detection_error_tpr95": 0.025 + found["fpr95"] / 2}
 
 
 def placements(ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
@@ -162,9 +172,8 @@ def bootstrap(
             )
             for positions in (of_id, of_ood)
         )
-        point = _point(*counts)
-        for name in BOOTSTRAPPED:
-            drawn[name].append(point[name])
+        for name, value in _Curves(*counts).bootstrapped().items():
+            drawn[name].append(value)
     tail = (1 - confidence) / 2
     return {
         name: tuple(float(q) for q in np.quantile(values, [tail, 1 - tail]))
@@ -197,7 +206,8 @@ def evaluate(
     """
     ranking = Ranking(scores_id, scores_ood)
     result = {"n_id": ranking.n_id, "n_ood": ranking.n_ood}
-    result |= _point(ranking.count_id, ranking.count_ood)
+    result["auroc"] = _auroc(ranking.count_id, ranking.count_ood)
+    result |= _Curves(ranking.count_id, ranking.count_ood).point()
     result["auroc_low"], result["auroc_high"] = _interval(
         result["auroc"], auroc_standard_error(ranking), confidence
     )
@@ -246,10 +256,10 @@ class Decisions:
         return cls(scores, predictions, np.append(known[2], np.full(len(unknown[0]), -1)))
 
 
-def _macro_f1(right: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """Mean over classes (last axis) of 2 TP / (predicted + true), 0 where both are 0."""
+def _f1(right: np.ndarray, predicted: np.ndarray, true: np.ndarray | int) -> np.ndarray:
+    """2 TP / (predicted + true), 0 where both are 0."""
     total = predicted + true
-    return np.divide(2 * right, total, out=np.zeros(total.shape), where=total > 0).mean(-1)
+    return np.divide(2 * right, total, out=np.zeros(len(total)), where=total > 0)
 
 
 def f1_curve(decisions: Decisions, classes: list[int]) -> dict[str, np.ndarray]:
@@ -266,26 +276,27 @@ def f1_curve(decisions: Decisions, classes: list[int]) -> dict[str, np.ndarray]:
     )
     # the last image of each distinct score
     ends = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)
-    known = labels >= 0
-    columns = np.asarray(classes)
-    chosen = predictions[:, None] == columns
-    predicted = np.cumsum(chosen, axis=0)[ends]
-    right = np.cumsum(chosen & (labels[:, None] == columns), axis=0)[ends]
-    true = (labels[:, None] == columns).sum(0)
-    n_id, n_ood = int(known.sum()), int((~known).sum())
-    rejected = len(labels) - predicted.sum(1)
-    taken_ood = np.cumsum(chosen.any(1) & ~known)[ends]
-    taken_id = np.cumsum(chosen.any(1) & known)[ends]
-    hits = right.sum(1)
-    f1 = _macro_f1(
-        np.column_stack([right, n_ood - taken_ood]),
-        np.column_stack([predicted, rejected]),
-        np.append(true, n_ood),
-    )
+
+    def up_to(chosen: np.ndarray) -> np.ndarray:
+        return np.cumsum(chosen)[ends]
+
+    known, n_id = labels >= 0, int((labels >= 0).sum())
+    n_ood = len(labels) - n_id
+    f1, hits, taken = (np.zeros(len(ends), kind) for kind in (float, np.int64, np.int64))
+    # class by class: memory grows with the images alone
+    for k in classes:
+        chosen, mine = predictions == k, labels == k
+        predicted, right = up_to(chosen), up_to(chosen & mine)
+        f1 += _f1(right, predicted, int(mine.sum()))
+        hits += right
+        taken += predicted
+    taken_id = up_to(np.isin(predictions, classes) & known)
+    taken_ood = taken - taken_id
+    f1 += _f1(n_ood - taken_ood, len(labels) - taken, n_ood)
     errors = n_id - hits
     return {
         "threshold": scores[ends],
-        "f1": f1,
+        "f1": f1 / (len(classes) + 1),
         "id_accepted": taken_id / n_id,
         "ood_accepted": taken_ood / n_ood,
         "known_accuracy": hits / n_id,
@@ -294,6 +305,18 @@ def f1_curve(decisions: Decisions, classes: list[int]) -> dict[str, np.ndarray]:
             n_id - taken_id, errors, out=np.zeros(len(ends)), where=errors > 0
         ),
     }
+
+
+def _f1_accepting(accepted: np.ndarray, decisions: Decisions, classes: list[int]) -> float:
+    """The macro F1 over K + 1 classes of accepting these images, bool ``[N]``."""
+    taken = accepted & np.isin(decisions.predictions, classes)
+    predicted, labels = np.where(taken, decisions.predictions, -1), decisions.labels
+    counts = [
+        [(chosen == k).sum() for k in (*classes, -1)]
+        for chosen in (predicted[predicted == labels], predicted, labels)
+    ]
+    right, predicted, true = np.array(counts)
+    return float(_f1(right, predicted, true).mean())
 
 
 def threshold_at(scores_id: np.ndarray, share: float) -> float:
@@ -319,12 +342,9 @@ def open_set(decisions: Decisions, classes: list[int]) -> dict[str, float]:
         others = decisions.scores[known & ~part]
         if len(others):
             thresholds[part] = threshold_at(others, 0.95)
-    # shifted by its own threshold, every image is accepted up to 0
-    shifted = np.where(decisions.scores <= thresholds, 0.0, 1.0)
-    halves = Decisions(shifted, decisions.predictions, decisions.labels)
     false, true = (np.append(0.0, curve[name]) for name in ("ood_accepted", "known_accuracy"))
     return {
-        "f1": float(f1_curve(halves, classes)["f1"][0]) if (shifted == 0).any() else 0.0,
+        "f1": _f1_accepting(decisions.scores <= thresholds, decisions, classes),
         "f1_original": float(curve["f1"][np.searchsorted(curve["threshold"], whole)]),
         "f1_best": float(curve["f1"].max()),
         "cauroc": float(np.trapezoid(true, false)),

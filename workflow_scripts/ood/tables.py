@@ -144,14 +144,16 @@ def metrics_table(paths: Iterable[str | Path]) -> pd.DataFrame:
 
     :raises InputError: if there is no file
     """
-    rows = [load_json(path) for path in paths]
+    rows = []
+    for path in paths:
+        # at once without the lineage, which is most of a file
+        found = load_json(path)
+        rows.append({name: found.get(name) for name in METRICS_COLUMNS})
+        rows[-1]["flags"] = "; ".join(found["flags"])
     if not rows:
         raise InputError("no metrics to gather: nothing has been evaluated yet")
-    for row in rows:
-        row["flags"] = "; ".join(row["flags"])
     return (
-        pd.DataFrame(rows)
-        .reindex(columns=METRICS_COLUMNS)
+        pd.DataFrame(rows, columns=METRICS_COLUMNS)
         .astype(dict.fromkeys([*MEASURES, *INTERVALS], "float64"))
         .sort_values(["benchmark", "seed", "method", "ood_set", "protocol"], ignore_index=True)
     )

@@ -302,6 +302,8 @@ OPTIMIZERS = {
     "adadelta": torch.optim.Adadelta,
     "sgd": torch.optim.SGD,
 }
+# those that PyTorch can step in one kernel
+FUSED = ("adam", "sgd")
 
 
 def build_optimizer(parameters: Iterable[nn.Parameter], settings: dict) -> torch.optim.Optimizer:
@@ -311,8 +313,10 @@ def build_optimizer(parameters: Iterable[nn.Parameter], settings: dict) -> torch
         ``drops`` are left to ``learning_rate``
     """
     options = {name: value for name, value in settings.items() if name not in ("decay", "drops")}
-    kind = OPTIMIZERS[options.pop("name")]
-    return kind(parameters, lr=options.pop("learning_rate"), **options)
+    name = options.pop("name")
+    if name in FUSED:
+        options["fused"] = True
+    return OPTIMIZERS[name](parameters, lr=options.pop("learning_rate"), **options)
 
 
 def learning_rate(settings: dict, done: int, total: int) -> float:
