@@ -1,0 +1,487 @@
+"""What a GPU makes of the workflow, in one command of at most eight minutes.
+
+    python bench/gpu.py [--device cuda] [--minutes 8] [--out gpu.json]
+
+It needs PyTorch and NumPy alone, and says as a table and as JSON:
+
+1. scores: every method's scores on the device against those on the CPU, on models that are trained
+   on the CPU at `smoke` scale. A method passes if 99 of 100 differences are below its tolerance, in
+   units of the scores' standard deviation; TF32 is off meanwhile. Every detector is also fitted on
+   the device.
+2. speed: for every model at `paper` scale training steps per second in the workflow's own loop, in
+   float32 (with TF32, as the workflow has it) and bfloat16, against a minimal loop around the same
+   net, and against a plain port of WRN-28-10 and PixelCNN++; memory; how often a step waits for the
+   device; for ResNet-18 and WRN-28-10 the share of the device's matrix products per second.
+3. hours: what training takes at `paper` scale, model by model and for each method, with all that
+   it needs.
+
+What does not fit into the minutes is left out by name. `gpu_plan.json` comes from `gpu_plan.py`.
+"""
+
+import argparse
+import importlib
+import json
+import logging
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import peers
+import timing
+import torch
+import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from ood import classifier as classifiers
+from ood.detector import run as run_detectors
+from ood.images import ImageSet
+from ood.methods import cmg, leave_out, likelihood_ratio, oodgen, vmdls
+from ood.models.pixelcnn import mixture_log_probability
+from ood.training import Inputs, Machine, Run, Saved, save_trained
+
+PLAN = json.loads((Path(__file__).parent / "gpu_plan.json").read_text())
+CPU = Machine(torch.device("cpu"))
+# of the score's standard deviation; a step along a gradient's sign goes the other way where the
+# gradient is 0 but for rounding
+TOLERANCE, TOLERANCE_OF_STEPS = 1e-3, 0.1
+STEPPING = ("odin", "leave_out")
+# nets whose speed is compared with that of matrix products
+ROOFLINE = ("resnet18", "wide_resnet")
+
+
+def pictures(count: int, shape: list[int], classes: int, seed: int = 0) -> ImageSet:
+    """Random images, each class around a pattern of its own, in turn."""
+    generator = np.random.default_rng(seed)
+    patterns = np.random.default_rng(1).integers(0, 200, (classes, *shape), np.uint8)
+    labels = np.arange(count) % classes
+    blurred = generator.integers(0, 56, (count, *shape), np.uint8)
+    blurred += patterns[labels]
+    return ImageSet(blurred, labels.astype(np.int64))
+
+
+class Bench:
+    """One run: a device, a folder for models, and a time by which to end."""
+
+    def __init__(self, device: str, seconds: float, folder: Path):
+        self.device, self.folder = torch.device(device), folder
+        self.end = time.monotonic() + seconds
+        self.left_out: list[str] = []
+
+    def late(self, name: str) -> bool:
+        """Whether there is no time for more; ``name`` is noted then."""
+        if time.monotonic() < self.end:
+            return False
+        self.left_out.append(name)
+        return True
+
+    def machine(self, precision: str = "float32") -> Machine:
+        return Machine(self.device, precision)
+
+    def run(self, machine: Machine) -> Run:
+        return Run(0, machine, self.folder / "checkpoint.pt", "", origin=(0, "bench"))
+
+    def saved(self, one: dict, folder: Path) -> dict:
+        """The models that an entry names."""
+        return {
+            key: [Saved(folder / name) for name in named]
+            if isinstance(named, list)
+            else Saved(folder / named)
+            for key, named in one["models"].items()
+        }
+
+    def fit_model(self, one: dict, images: ImageSet, machine: Machine, folder: Path):
+        module = importlib.import_module(one["module"])
+        inputs = Inputs(images, validation=images, models=self.saved(one, folder))
+        return module.MODELS[one["settings"]["type"]](one["settings"], inputs, self.run(machine))
+
+    # 1. Scores
+
+    def scores(self, chosen: list[str] | None) -> dict:
+        """By method the 99th percentile of the differences, and whether that passes."""
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        plan, folder = chosen_of(PLAN["scores"], chosen), self.folder / "scores"
+        first = next(iter(plan["models"].values()))["settings"]
+        shape, classes = first["shape"], first["n_classes"]
+        images = pictures(400, shape, classes)
+        judged = ImageSet(
+            np.concatenate([pictures(100, shape, classes, 2).images, noise(100, shape)]),
+            np.zeros(200, np.int64),
+        )
+        for name, one in in_order(plan["models"]).items():
+            network, trained = self.fit_model(one, images, CPU, folder)
+            save_trained(folder / name, one["settings"], network, trained)
+        found = {}
+        for name, one in plan["methods"].items():
+            if self.late(f"scores of {name}"):
+                continue
+            module = importlib.import_module(one["module"])
+            inputs = Inputs(
+                images, validation=judged, validation_name="x", models=self.saved(one, folder)
+            )
+            fitted = module.fit(one["settings"], inputs, self.run(CPU))
+            own = self.machine()
+            try:
+                on = {
+                    kind: run_detectors({"": module.load(fitted.content, m)}, judged, m)[""]
+                    for kind, m in (("cpu", CPU), ("device", own))
+                }
+            except ModuleNotFoundError as error:
+                self.left_out.append(f"scores of {name} ({error})")
+                continue
+            apart = np.abs(on["cpu"][0] - on["device"][0]) / max(on["cpu"][0].std(), 1e-12)
+            tolerance = TOLERANCE_OF_STEPS if steps(one["settings"]) else TOLERANCE
+            worst = float(np.quantile(apart, 0.99))
+            found[name] = {
+                "difference": worst,
+                "tolerance": tolerance,
+                "same_predictions": float((on["cpu"][1] == on["device"][1]).mean()),
+                "passes": worst <= tolerance,
+            }
+            module.fit(one["settings"], inputs, self.run(own))
+            if hasattr(module, "generate") and name == one["settings"]["pipeline"]:
+                self.generate(module, one, plan, images, folder)
+        return found
+
+    def generate(self, module, one: dict, plan: dict, images: ImageSet, folder: Path) -> None:
+        """Pseudo-OOD images on the device, to see that they come."""
+        owner = one
+        if "cvae" not in one["models"]:
+            owner = plan["models"][one["models"]["classifier"]]
+        inputs = Inputs(
+            images, images, tuple(range(images.labels.max() + 1)), models=self.saved(owner, folder)
+        )
+        module.generate(owner["settings"], inputs, self.run(self.machine()))
+
+    # 2. Speed
+
+    def speed(self, seconds: float, chosen: list[str] | None) -> dict:
+        """By model what training it costs."""
+        peaks = {precision: self.peak(precision) for precision in ("float32", "bfloat16")}
+        found: dict[str, dict] = {"matrix products": {"tflops": peaks}}
+        for benchmark, plan in PLAN["speed"].items():
+            folder = self.folder / benchmark
+            for name, one in in_order(plan["models"]).items():
+                title = f"{benchmark}/{name}"
+                wanted = chosen is None or title in chosen
+                if not wanted or self.late(title):
+                    continue
+                for other in one["models"].values():
+                    self.prepare(plan["models"], other, folder)
+                found[title] = self.model(one, folder, seconds, peaks)
+                print(f"  {title}", flush=True)
+        return found
+
+    def prepare(self, models: dict, name: str, folder: Path) -> None:
+        """A model that another one starts from, after a step or two."""
+        one = models[name]
+        if not (folder / name / "model.pt").exists():
+            images, short = shortened(one, 2)
+            network, trained = self.fit_model(short, images, self.machine(), folder)
+            save_trained(folder / name, one["settings"], network, trained)
+
+    def model(self, one: dict, folder: Path, seconds: float, peaks: dict) -> dict:
+        settings, batch = one["settings"], batch_size(one["settings"])
+        row: dict = {"batch": batch}
+        for precision in ("float32", "bfloat16"):
+            if self.device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats()
+            rate = self.images_per_second(one, folder, precision, 8) / batch
+            # then as long as asked for
+            count = int(min(max(8, rate * seconds / 2), 1500))
+            rate = self.images_per_second(one, folder, precision, count)
+            row[precision] = {"steps_per_second": rate / batch, "hours": hours(one, rate)}
+            if self.device.type == "cuda":
+                row[precision]["mib"] = torch.cuda.max_memory_allocated() / 2**20
+            if settings.get("architecture") in ROOFLINE and settings["type"] == "classifier":
+                share = self.flops(one) * rate / 1e12 / peaks[precision]
+                row[precision]["share_of_products"] = share
+        row["waits_per_step"] = self.waits(one, folder)
+        network, loss = minimal(one)
+        row["minimal_loop"] = self.minimal_rate(network, loss, one, seconds)
+        if settings["type"] == "classifier" and settings["architecture"] == "wide_resnet":
+            row["plain_port"] = self.minimal_rate(
+                peers.wide_resnet(), lambda net, x, y: F.cross_entropy(net(x), y), one, seconds
+            )
+        if settings["type"] == "pixelcnn":
+            channels = settings["shape"][2]
+            row["plain_port"] = self.minimal_rate(
+                peers.PixelCNN(channels, settings["filters"], settings["residual_layers"]),
+                lambda net, x, y: -mixture_log_probability(x * 255, net(x * 255), 1, False).mean(),
+                one,
+                seconds,
+            )
+        return row
+
+    def images_per_second(self, one: dict, folder: Path, precision: str, count: int) -> float:
+        """Of the last of two epochs of so many steps."""
+        images, short = shortened(one, count)
+        _, trained = self.fit_model(short, images, self.machine(precision), folder)
+        return trained.history[-1]["images_per_second"]
+
+    def minimal_rate(self, network, loss, one: dict, seconds: float) -> float:
+        """Steps per second of a minimal loop."""
+        settings, batch = one["settings"], batch_size(one["settings"])
+        images = pictures(max(batch, 2000), settings["shape"], settings["n_classes"])
+        stored = torch.from_numpy(images.images).permute(0, 3, 1, 2).contiguous()
+        labels = torch.from_numpy(images.labels)
+        taken = peers.minimal_steps(
+            network.to(self.device).train(),
+            loss,
+            stored,
+            labels,
+            settings["optimizer"],
+            self.device,
+            batch,
+        )
+        for _ in range(3):
+            next(taken)
+        timing.wait(self.device.type)
+        begun, count = time.perf_counter(), 0
+        while (passed := time.perf_counter() - begun) < seconds / 2 or count < 2:
+            next(taken)
+            count += 1
+        return count / passed
+
+    def waits(self, one: dict, folder: Path) -> float:
+        """How often a step waits for the device, on a CPU how often it reads a number: the second
+        of two runs has eight steps more."""
+        kinds, waiting = [torch.profiler.ProfilerActivity.CPU], "aten::_local_scalar_dense"
+        if self.device.type == "cuda":
+            kinds.append(torch.profiler.ProfilerActivity.CUDA)
+            waiting = "cudaStreamSynchronize"
+        counts = []
+        for count in (8, 16):
+            images, short = shortened(one, count, epochs=1)
+            with torch.profiler.profile(activities=kinds) as profile:
+                self.fit_model(short, images, self.machine(), folder)
+            counts.append(sum(e.count for e in profile.key_averages() if e.key == waiting))
+        return (counts[1] - counts[0]) / 8
+
+    def flops(self, one: dict) -> float:
+        """Of a training step, for each image."""
+        network = classifiers.build(one["settings"])
+        height, width, channels = one["settings"]["shape"]
+        with FlopCounterMode(display=False) as counter:
+            network(torch.rand(2, channels, height, width)).sum().backward()
+        return counter.get_total_flops() / 2
+
+    def peak(self, precision: str) -> float:
+        """Tera floating-point operations per second of a large product of matrices."""
+        size = 8192 if self.device.type == "cuda" else 1024
+        one = torch.randn(size, size, device=self.device, dtype=getattr(torch, precision))
+        taken = timing.alternate({"": lambda: one @ one}, 10, self.device.type)[""]
+        return 2 * size**3 / taken / 1e12
+
+
+def chosen_of(plan: dict, methods: list[str] | None) -> dict:
+    """The plan for some methods, with the models that they need."""
+    if methods is None:
+        return plan
+    chosen = {name: plan["methods"][name] for name in methods}
+    needed, waiting = set(), list(chosen.values())
+    while waiting:
+        for named in waiting.pop()["models"].values():
+            names = [named] if isinstance(named, str) else named
+            needed |= set(names)
+            waiting += [plan["models"][name] for name in names]
+    models = {name: one for name, one in plan["models"].items() if name in needed}
+    return {"models": models, "methods": chosen}
+
+
+def noise(count: int, shape: list[int]) -> np.ndarray:
+    return np.random.default_rng(3).integers(0, 256, (count, *shape), np.uint8)
+
+
+def steps(settings: dict) -> bool:
+    """Whether a score takes a step along a gradient's sign."""
+    return settings.get("score", settings["pipeline"]) in STEPPING
+
+
+def in_order(models: dict) -> dict:
+    """Those that others start from first."""
+    return dict(sorted(models.items(), key=lambda item: bool(item[1]["models"])))
+
+
+def batch_size(settings: dict) -> int:
+    if "batch_size" in settings:
+        return settings["batch_size"]
+    classes = min(settings["classes_per_batch"], settings["n_classes"])
+    return classes * settings["images_per_class"]
+
+
+def kept_share(settings: dict) -> float:
+    """Of the ID images, those that a training epoch goes through."""
+    share = 1 - settings.get("validation_share", 0)
+    if settings["type"] == "leave_out_member":
+        share *= 1 - 1 / settings["groups"]
+    return share
+
+
+def hours(one: dict, rate: float) -> float:
+    """Of a whole training at so many images per second."""
+    settings = one["settings"]
+    if "steps" in settings:
+        return settings["steps"] * settings["batch_size"] / rate / 3600
+    return settings["epochs"] * one["images"] * kept_share(settings) / rate / 3600
+
+
+def shortened(one: dict, count: int, epochs: int = 2) -> tuple[ImageSet, dict]:
+    """Images for epochs of so many steps (at most those of a whole one), and the entry with
+    settings for as many epochs."""
+    settings = dict(one["settings"])
+    wanted = int(np.ceil((count + 0.5) * batch_size(settings) / kept_share(settings)))
+    number = min(max(wanted, 200), one["images"])
+    images = pictures(number, settings["shape"], settings["n_classes"])
+    if "steps" in settings:
+        settings |= {"steps": epochs * count, "evaluate_every": count}
+    else:
+        settings["epochs"] = epochs
+    if "frozen_epochs" in settings:
+        # what is released is what takes long
+        settings |= {"frozen_epochs": 1, "epochs": 1 + epochs}
+    # what is done once an epoch belongs to a whole one
+    share = len(images) / one["images"]
+    for name in ("validation_images", "pool_size"):
+        if name in settings:
+            settings[name] = max(50, int(settings[name] * share))
+    return images, one | {"settings": settings}
+
+
+def minimal(one: dict):
+    """The same net and loss without the workflow around them."""
+    settings = one["settings"]
+    kind, classes = settings["type"], settings["n_classes"]
+    if kind in ("classifier", "oodgen_classifier"):
+        # as many images beside the ID images as OODGen puts there
+        more = sum(settings.get(f"type{n}_per_batch", 0) for n in (1, 2)) / settings["batch_size"]
+
+        def loss(net, x, y):
+            repeats = -(-int(len(x) * (1 + more)) // len(x))
+            many = x.repeat(repeats, 1, 1, 1)[: int(len(x) * (1 + more))]
+            return F.cross_entropy(net(many)[: len(x)], y)
+
+        return classifiers.build(settings), loss
+    if kind == "leave_out_member":
+        network = leave_out.Member(settings)
+
+        def loss(net, x, y):
+            logits = net(torch.cat([x, x]))
+            kept = y % logits.shape[1]
+            return leave_out.margin_loss(logits[: len(x)], kept, logits[len(x) :], 0.4, 0.2)["loss"]
+
+        return network, loss
+    if kind in ("cmg_cvae", "oodgen_cvae"):
+        module = cmg if kind == "cmg_cvae" else oodgen
+        return module.build_cvae(settings), lambda net, x, y: module.cvae_loss(x, *net(x, y))[
+            "loss"
+        ]
+    if kind == "pixelcnn":
+        network = likelihood_ratio.build(settings)
+        return network, lambda net, x, y: -net.log_probability(x * 255).sum((1, 2)).mean()
+    if kind == "vmdls_autoencoder":
+        network = vmdls.build_autoencoder(settings)
+        return network, lambda net, x, y: (net(x) - x).square().mean()
+    if kind == "vmdls_encoder":
+
+        def loss(net, x, y):
+            mean, log_variance = net(x)
+            centres = torch.zeros(classes, mean.shape[1], device=mean.device)[y]
+            metric = vmdls.metric_loss(mean, y, 0.15, False)
+            return metric + vmdls.kl_term(mean, mean, log_variance, centres)
+
+        return vmdls.Encoder(settings), loss
+    raise ValueError(f"no minimal loop for models of type {kind}")
+
+
+def summary(found: dict) -> str:
+    """The tables."""
+    parts = []
+    if rows := found.get("scores"):
+        lines = [
+            [name, f"{r['difference']:.1e}", f"{r['tolerance']:g}", "yes" if r["passes"] else "NO"]
+            for name, r in rows.items()
+        ]
+        parts.append(timing.table(["scores of", "99 % below", "tolerance", "passes"], lines))
+    speed = dict(found["speed"])
+    peaks = speed.pop("matrix products")["tflops"]
+    parts.append(
+        f"Matrix products: {peaks['float32']:.1f} TFLOP/s in float32, {peaks['bfloat16']:.1f} in "
+        "bfloat16."
+    )
+    lines = []
+    for name, row in speed.items():
+        full, half = row["float32"], row["bfloat16"]
+        line = [name, str(row["batch"])]
+        line += [f"{row[key]:.1f}" if key in row else "" for key in ("plain_port", "minimal_loop")]
+        for one in (full, half):
+            line += [
+                f"{one['steps_per_second']:.1f}",
+                f"{one['steps_per_second'] / row['minimal_loop']:.2f} x",
+                f"{100 * one['share_of_products']:.0f} %" if "share_of_products" in one else "",
+                f"{one['hours']:.2f}",
+            ]
+        line += [f"{full['mib']:.0f}" if "mib" in full else "", f"{row['waits_per_step']:.1f}"]
+        lines.append(line)
+    header = ["model", "batch", "plain port", "minimal loop", "float32", "", "of products", "hours"]
+    header += ["bfloat16", "", "of products", "hours", "MiB", "waits per step"]
+    parts.append("Training steps per second:\n\n" + timing.table(header, lines))
+    lines = [
+        [name, *(f"{row[precision]:.1f}" for precision in ("float32", "bfloat16"))]
+        for name, row in found["hours"].items()
+    ]
+    parts.append(timing.table(["hours at paper scale", "float32", "bfloat16"], lines))
+    if found["left_out"]:
+        parts.append("Left out: " + ", ".join(found["left_out"]))
+    return "\n\n".join(parts)
+
+
+def hours_of_methods(speed: dict) -> dict:
+    """Of the methods all of whose models were measured."""
+    found = {}
+    for benchmark, plan in PLAN["speed"].items():
+        for method, counts in plan["methods"].items():
+            rows = {f"{benchmark}/{name}": count for name, count in counts.items()}
+            if rows.keys() <= speed.keys():
+                found[f"{benchmark}/{method}"] = {
+                    precision: sum(n * speed[name][precision]["hours"] for name, n in rows.items())
+                    for precision in ("float32", "bfloat16")
+                }
+    return found
+
+
+def main(arguments: list[str] | None = None) -> dict:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="cuda", choices=["cpu", "cuda"])
+    parser.add_argument("--minutes", type=float, default=8)
+    parser.add_argument("--seconds", type=float, default=2, help="for each timing of a model")
+    parser.add_argument("--models", nargs="*", help="<benchmark>/<model>; all by default")
+    parser.add_argument("--methods", nargs="*", help="whose scores to compare; all by default")
+    parser.add_argument("--out", type=Path, help="where to write the JSON")
+    chosen = parser.parse_args(arguments)
+    logging.disable(logging.INFO)
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        # the last half minute is for what is under way
+        bench = Bench(chosen.device, 60 * chosen.minutes - 30, Path(folder))
+        found = {
+            "device": torch.cuda.get_device_name() if chosen.device == "cuda" else "cpu",
+            "torch": torch.__version__,
+            "scores": bench.scores(chosen.methods),
+        }
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = True
+        found["speed"] = bench.speed(chosen.seconds, chosen.models)
+    found["hours"] = hours_of_methods(found["speed"])
+    found["left_out"] = bench.left_out
+    print(summary(found))
+    print(json.dumps(found))
+    if chosen.out:
+        chosen.out.write_text(json.dumps(found, indent=1) + "\n")
+    return found
+
+
+if __name__ == "__main__":
+    found = main()
+    raise SystemExit(not all(row["passes"] for row in found["scores"].values()))

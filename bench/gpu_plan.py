@@ -1,0 +1,81 @@
+"""Write bench/gpu_plan.json, what gpu.py runs: it needs no YAML and no Snakemake then.
+
+    python bench/gpu_plan.py
+
+``scores``: every method of the default benchmark at `smoke` scale. ``speed``: the models of two
+benchmarks at `paper` scale, once each where they differ in their group of classes or in a grid.
+"""
+
+import json
+from pathlib import Path
+
+import timing  # noqa: F401, so that the library is found
+
+from ood.config import Loader, load_yaml
+
+ROOT = Path(__file__).parents[1]
+FILE = ROOT / "bench" / "gpu_plan.json"
+# ID training images
+IMAGES = {"mnist": 60_000, "cifar10": 50_000}
+# settings that do not change how long a step takes
+INDIFFERENT = ("group", "mutation_rate", "l2")
+
+
+def entries(benchmark: str, scale: str) -> dict:
+    """A benchmark's models and methods with their modules and the models that they name."""
+    changes = {"benchmarks": [benchmark], "scale": scale}
+    loader = Loader(ROOT, load_yaml(ROOT / "config.yaml") | changes)
+    one = loader.benchmarks()[benchmark]
+
+    def described(section: str, kind: str) -> dict:
+        return {
+            name: {
+                "module": loader.modules[section][settings[kind]],
+                "settings": settings,
+                "models": loader.edges(section, settings),
+            }
+            for name, settings in getattr(one, section).items()
+        }
+
+    return {"models": described("models", "type"), "methods": described("methods", "pipeline")}
+
+
+def speed(benchmark: str) -> dict:
+    """The models that differ in speed, how many of each there are, and what each method needs."""
+    found = entries(benchmark, "paper")
+    models, stands_for = {}, {}
+    for name, one in found["models"].items():
+        alike = {k: v for k, v in one["settings"].items() if k not in INDIFFERENT}
+        same = [n for n, m in models.items() if m["alike"] == alike]
+        stands_for[name] = same[0] if same else name
+        if not same:
+            models[name] = one | {"alike": alike, "images": IMAGES[benchmark]}
+
+    def needed(edges: dict) -> set[str]:
+        names = set()
+        for named in edges.values():
+            for name in [named] if isinstance(named, str) else named:
+                names |= {name} | needed(found["models"][name]["models"])
+        return names
+
+    methods = {}
+    for name, one in found["methods"].items():
+        counts: dict[str, int] = {}
+        for model in sorted(needed(one["models"])):
+            counts[stands_for[model]] = counts.get(stands_for[model], 0) + 1
+        if counts:
+            methods[name] = counts
+    for one in models.values():
+        del one["alike"]
+    return {"models": models, "methods": methods}
+
+
+def plan() -> dict:
+    return {
+        "scores": entries("digits", "smoke"),
+        "speed": {benchmark: speed(benchmark) for benchmark in IMAGES},
+    }
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps(plan(), indent=1, sort_keys=True) + "\n")

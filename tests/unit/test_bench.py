@@ -1,0 +1,46 @@
+"""The benchmark for a GPU runs, here on a CPU, and knows today's models."""
+
+import json
+
+import gpu
+import gpu_plan
+
+
+def test_its_plan_is_that_of_the_recipes():
+    assert json.loads(json.dumps(gpu_plan.plan())) == gpu.PLAN, "run python bench/gpu_plan.py"
+
+
+def test_scores_and_speed_are_measured(tmp_path, capsys):
+    out = tmp_path / "found.json"
+    arguments = ["--device", "cpu", "--minutes", "2", "--seconds", "0.1", "--out", str(out)]
+    arguments += ["--methods", "odin", "cmg_energy", "oodgen"]
+    gpu.main([*arguments, "--models", "mnist/single_classifier"])
+    found = json.loads(out.read_text())
+    assert {name: row["passes"] for name, row in found["scores"].items()} == {
+        "odin": True,
+        "cmg_energy": True,
+        "oodgen": True,
+    }
+    row = found["speed"]["mnist/single_classifier"]
+    for precision in ("float32", "bfloat16"):
+        rate = row[precision]["steps_per_second"]
+        # 100 epochs of 60,000 images in batches of 100
+        assert abs(row[precision]["hours"] - 60_000 / rate / 3600) < 1e-9
+    assert row["minimal_loop"] > 0
+    assert row["waits_per_step"] == 0
+    assert set(found["hours"]) == {"mnist/msp_single", "mnist/odin_single"}
+    assert "| mnist/single_classifier |" in capsys.readouterr().out
+
+
+def test_a_score_that_differs_does_not_pass(monkeypatch, tmp_path):
+    original = gpu.run_detectors
+
+    def otherwise(detectors, images, machine):
+        scores, predicted = original(detectors, images, machine)[""]
+        if machine is not gpu.CPU:
+            scores = scores + 0.01 * scores.std()
+        return {"": (scores, predicted)}
+
+    monkeypatch.setattr(gpu, "run_detectors", otherwise)
+    found = gpu.Bench("cpu", 60, tmp_path).scores(["msp_single"])
+    assert not found["msp_single"]["passes"]
