@@ -2,7 +2,7 @@ PYTHON ?= python3
 SNAKEMAKE = .venv/bin/snakemake
 INSTALLED = .venv/.installed
 
-.PHONY: run test lint clean
+.PHONY: run test lint bench clean
 
 run: $(INSTALLED)
 	$(SNAKEMAKE) --cores all
@@ -25,6 +25,10 @@ lint: $(INSTALLED)
 	.venv/bin/ruff format --check .
 	.venv/bin/snakefmt --check Snakefile rules
 	$(SNAKEMAKE) --lint
+
+bench: $(INSTALLED)
+	.venv/bin/python -m pip install --disable-pip-version-check -q -r bench/requirements.txt
+	.venv/bin/python bench/cpu.py --out docs/speed.md
 
 clean:
 	rm -rf results data .snakemake

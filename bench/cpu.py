@@ -382,6 +382,33 @@ def compare_backbones(report: Report) -> None:
         report.compare(f"{name}, training, an image", ways, 2, per=batch)
 
 
+def compare_layouts(report: Report) -> None:
+    batch, labels = torch.rand(32, 3, 32, 32), torch.arange(32) % 10
+
+    def steps(name, layout, machine):
+        settings = PAPER["cifar10"]["models"]["classifier"]["settings"]
+        settings |= {"architecture": name, "width": 0.5}
+        network = classifiers.build(settings).to(memory_format=layout).train()
+        optimizer = build_optimizer(network.parameters(), ADAM)
+        while True:
+            with machine.autocast():
+                loss = F.cross_entropy(network(batch).float(), labels)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            yield
+
+    last, first = torch.channels_last, torch.contiguous_format
+    for name in ("resnet18", "vgg"):
+        runs = {
+            "ours": steps(name, last, CPU),
+            "channels first": steps(name, first, CPU),
+            "ours in bfloat16": steps(name, last, HALF),
+        }
+        ways = {kind: partial(next, one) for kind, one in runs.items()}
+        report.compare(f"{name}, half width, training, an image", ways, 3, per=32)
+
+
 def compare_tables(report: Report) -> None:
     import pandas as pd
 
@@ -412,6 +439,7 @@ PARTS = {
     "generation": compare_generation,
     "pixelcnn": compare_pixelcnn,
     "backbones": compare_backbones,
+    "layouts": compare_layouts,
     "tables": compare_tables,
 }
 

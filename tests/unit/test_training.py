@@ -528,3 +528,47 @@ def test_nets_are_trained_in_training_mode(tmp_path, kind):
     assert counts
     assert all(count > 0 for count in counts)
     assert not any(part.training for part in network.modules())
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("adam", {"betas": [0.9, 0.95], "eps": 1e-6}),
+        ("sgd", {"momentum": 0.9, "nesterov": True, "weight_decay": 0.01}),
+    ],
+)
+def test_a_fused_optimiser_takes_the_steps_of_a_plain_one(name, more):
+    plain = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[name]
+    start, found = torch.tensor([3.0, -4.0, 0.0]), []
+    for fused in (True, False):
+        weights = nn.Parameter(start.clone())
+        if fused:
+            settings = {"name": name, "learning_rate": 0.1, **more}
+            optimizer = training.build_optimizer([weights], settings)
+            assert optimizer.defaults["fused"]
+        else:
+            optimizer = plain([weights], lr=0.1, fused=False, **more)
+        for _ in range(5):
+            optimizer.zero_grad()
+            (weights.square() * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
+            optimizer.step()
+        found.append(weights.detach())
+    torch.testing.assert_close(*found)
+    assert not torch.equal(found[0], start)
+
+
+def test_a_gpu_looks_at_as_many_images_at_once_as_it_scores():
+    assert Machine(torch.device("cpu"), scoring_batch=500).chunk(100) == 100
+    assert Machine(torch.device("cuda"), scoring_batch=500).chunk(100) == 500
+
+
+def test_sums_of_an_epoch_keep_the_digits_of_float64():
+    sums = {}
+    values = torch.rand(1000, generator=seeded())
+    for number, value in enumerate(values):
+        training._add(sums, {"loss": value, "one": torch.ones((), dtype=torch.bfloat16)}, number)
+    exact = sum(number * value for number, value in enumerate(values.double().tolist()))
+    assert training._means(sums, 7, "validation_") == {
+        "validation_loss": exact / 7,
+        "validation_one": 499_500 / 7,
+    }

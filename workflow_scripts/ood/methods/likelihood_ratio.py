@@ -91,7 +91,9 @@ def mutate(values: Tensor, rate: float) -> Tensor:
 
 def penalty(network: nn.Module) -> Tensor:
     """The sum of squares of all kernels; biases are left out."""
-    return sum(value.square().sum() for value in network.parameters() if value.ndim > 1)
+    # joined: one tensor by one, a GPU would launch hundreds of small kernels a step
+    kernels = [value.flatten() for value in network.parameters() if value.ndim > 1]
+    return torch.cat(kernels).square().sum()
 
 
 def split(settings: dict, image_set: ImageSet) -> tuple[ImageSet, ImageSet]:
