@@ -23,7 +23,8 @@ with job(snakemake) as work:
     save_model(output.detector, fitted.content)
     save_model(output.snapshots, fitted.snapshots)
     record = work.lineage() | fitting.device(chosen, snakemake.threads)
-    known = {"record": asdict(fitted.record), "parameters": fitted.parameters, **fitted.facts}
+    known = {"record": asdict(fitted.record), "parameters": fitted.parameters}
+    known |= {"flags": fitted.flags, **fitted.facts}
     save_json(output.config, known | {"lineage": record})
     if fitted.history is not None:
         save_rows(fitted.history, output.history)

@@ -86,8 +86,9 @@ with job(snakemake, several=True) as work:
                 fitted = fitted_in_place(method, chosen)
                 content, snapshots = fitted.content, fitted.snapshots
                 about = {"record": asdict(fitted.record), "parameters": fitted.parameters}
+                about["flags"] = fitted.flags
             detector = module.load(content, chosen)
-            about = {name: about[name] for name in ("record", "parameters")}
+            about = {name: about[name] for name in ("record", "parameters", "flags")}
             if not oracle:
                 return {"": detector}, about
             found = {f"_{s}": module.at_snapshot(detector, state) for s, state in snapshots.items()}

@@ -252,7 +252,7 @@ def test_weights_of_the_backbone_alone_do_too(tmp_path):
     _, network = backbone(tmp_path)
     save_model(tmp_path / "backbone.pt", cpu_state(network.features))
     features = classifiers.build_features(SETTINGS)
-    vmdls.load_backbone(features, tmp_path / "backbone.pt")
+    classifiers.load_features(features, load_model(tmp_path / "backbone.pt"), "backbone.pt")
     assert torch.equal(features.features.conv1.weight, network.features.features.conv1.weight)
 
 
@@ -266,7 +266,7 @@ def test_weights_of_the_backbone_alone_do_too(tmp_path):
 def test_weights_of_another_net_are_an_error(tmp_path, changes, message):
     path, _ = backbone(tmp_path, **changes)
     with pytest.raises(InputError, match=message):
-        vmdls.load_backbone(classifiers.build_features(SETTINGS), path)
+        classifiers.load_features(classifiers.build_features(SETTINGS), load_model(path), path)
 
 
 def test_a_frozen_backbone_stays_in_eval_mode():

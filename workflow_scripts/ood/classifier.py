@@ -2,13 +2,15 @@
 
 import importlib
 import inspect
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ood.augmentations import by_name
-from ood.models.base import Classifier, Normalized
+from ood.errors import InputError
+from ood.models.base import Classifier, Normalized, Resized
 from ood.training import Inputs, Run, Trained, stream, train
 
 
@@ -28,12 +30,18 @@ def build_features(settings: dict) -> nn.Module:
 
     :param settings: ``architecture``, a module of ``ood.models``; ``shape`` (H, W, C); what its
         ``Features`` takes beside that: ``width`` (factor on the number of filters), ``dropout``,
-        ``depth`` or ``padding``; ``normalization``, ``{mean, sd}`` of each channel, or None
+        ``depth`` or ``padding``; ``normalization``, ``{mean, sd}`` of each channel, or None;
+        perhaps ``resize``, the height and width that images are brought to first
     """
     # by name, so that only those who choose a net depend on it
     kind = importlib.import_module(f"ood.models.{settings['architecture']}").Features
     names = [name for name in inspect.signature(kind).parameters if name != "shape"]
-    features = kind(tuple(settings["shape"]), **{name: settings[name] for name in names})
+    height, width, channels = settings["shape"]
+    size = settings.get("resize")
+    shape = (size or height, size or width, channels)
+    features = kind(shape, **{name: settings[name] for name in names})
+    if size:
+        features = Resized(features, size)
     if settings["normalization"] is None:
         return features
     return Normalized(features, **settings["normalization"])
@@ -53,6 +61,30 @@ def depths(features: nn.Module, images: Tensor, count: int | None = None) -> lis
         if len(found) == count:
             return found
     return [*found, images]
+
+
+def load_features(features: nn.Module, state: dict[str, Tensor], source: str | Path) -> None:
+    """Put weights into a feature extractor.
+
+    :param state: of a net whose part ``features`` they are, or of an extractor alone
+    :param source: where they come from, for the error
+    :raises InputError: if the weights are of another net
+    """
+    prefix = "features."
+    inner = {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
+    # an extractor behind a normalisation has names of its own that begin so
+    candidates = [inner, state]
+    for candidate in candidates:
+        if set(candidate) == set(features.state_dict()):
+            try:
+                features.load_state_dict(candidate)
+            except RuntimeError as error:
+                raise InputError(f"{source}: weights of another size: {error}") from error
+            return
+    raise InputError(
+        f"{source}: no weights of this backbone; give it the architecture, width, depth and "
+        "normalization of the net that the file holds"
+    )
 
 
 def restore(settings: dict, state: dict[str, Tensor]) -> Classifier:

@@ -136,6 +136,8 @@ def check_schema(
             parent = parent[part]
         stray = next(name for name, value in parent.items() if value is error.instance)
         raise InputError(f"{source}: {key}: the key {stray!r} does not fit the other settings here")
+    if reason := error.schema.get("because"):
+        raise InputError(f"{source}: {key}: {reason}")
     if error.validator == "required":
         missing = next(k for k in error.validator_value if k not in error.instance)
         raise InputError(f"{source}: {key}: the key {missing!r} is missing")
@@ -498,7 +500,13 @@ class Loader:
     def _check_model(
         self, name: str, kind: str, models: dict[str, dict], source: str, where: str
     ) -> None:
-        fitting = [model for model, settings in models.items() if settings["type"] == kind]
+        schemas = self.schemas["models"]
+        fitting = [
+            model
+            for model, settings in models.items()
+            # a type may say that its models are of another type, too
+            if kind in (settings["type"], schemas[settings["type"]].get("is_a"))
+        ]
         if name not in fitting:
             raise InputError(
                 f"{source}: {where}: unknown model {name!r} of type {kind}{nearest(name, fitting)}"

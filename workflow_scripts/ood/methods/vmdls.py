@@ -8,14 +8,13 @@ an auto-encoder reconstructs the image. No OOD image is seen.
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ood.augmentations import by_name
-from ood.classifier import build_features, depths
+from ood.classifier import build_features, depths, load_features
 from ood.detector import Fitted, Record, Remembered
 from ood.errors import InputError
 from ood.images import ImageSet, to_unit
@@ -115,31 +114,6 @@ def restore(settings: dict, state: dict[str, Tensor], machine: Machine) -> Encod
     return encoder.eval().requires_grad_(False)
 
 
-def load_backbone(features: nn.Module, path: str | Path) -> None:
-    """Put a classifier's weights into a backbone.
-
-    :param path: a classifier's ``model.pt``, or a state dict of the backbone alone
-    :raises InputError: if the weights are of another net
-    """
-    state = load_model(path)
-    state = state.get("state", state)
-    prefix = "features."
-    inner = {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
-    # a backbone behind a normalisation has names of its own that begin so
-    candidates = [inner, state]
-    for candidate in candidates:
-        if set(candidate) == set(features.state_dict()):
-            try:
-                features.load_state_dict(candidate)
-            except RuntimeError as error:
-                raise InputError(f"{path}: weights of another size: {error}") from error
-            return
-    raise InputError(
-        f"{path}: no weights of this backbone; give it the architecture, width, depth and "
-        "normalization of the classifier that the file holds"
-    )
-
-
 def kl_term(latents: Tensor, mean: Tensor, log_variance: Tensor, centres: Tensor) -> Tensor:
     """One-sample estimate of KL(N(mean, variance) || N(centre, CLASS_SD^2)), the mean over
     dimensions and images (equally many of each class).
@@ -222,7 +196,7 @@ def fit_encoder(settings: dict, inputs: Inputs, run: Run) -> tuple[Encoder, Trai
         ``images_per_class``; ``kl_weight``, from epoch ``generation_epoch`` on;
         ``latent_distance``; of ``margin_at``; ``validation_share`` of the images, which are
         classified by the nearest class mean; with a ``backbone`` (a model) or ``weights`` (a file)
-        to start from, see ``load_backbone``, ``frozen_epochs`` in which only the heads learn, at
+        to start from, see ``load_features``, ``frozen_epochs`` in which only the heads learn, at
         ``frozen_learning_rate``
     """
     started = inputs.models.get("backbone")
@@ -230,7 +204,8 @@ def fit_encoder(settings: dict, inputs: Inputs, run: Run) -> tuple[Encoder, Trai
     torch.manual_seed(run.seed)
     network = Encoder(settings)
     if backbone is not None:
-        load_backbone(network.features, backbone)
+        state = load_model(backbone)
+        load_features(network.features, state.get("state", state), backbone)
     network.to(run.machine.device, memory_format=torch.channels_last).train()
     training, held_out = split(inputs.images, settings["validation_share"], run.seed)
     held_images, held_labels = (part.to(run.machine.device) for part in tensors(held_out))

@@ -1,6 +1,7 @@
 """What nets are put together from: normalisation in front, a head behind a feature extractor."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -23,6 +24,21 @@ class Normalized(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.features(self.normalise(images))
+
+
+class Resized(nn.Module):
+    """A feature extractor behind a bilinear change of height and width; images that have the size
+    already pass as they are."""
+
+    def __init__(self, features: nn.Module, size: int):
+        super().__init__()
+        self.features, self.size = features, size
+        self.out_features = features.out_features
+
+    def forward(self, images: Tensor) -> Tensor:
+        if images.shape[2:] != (self.size, self.size):
+            images = F.interpolate(images, (self.size, self.size), mode="bilinear")
+        return self.features(images)
 
 
 class Head(nn.Sequential):

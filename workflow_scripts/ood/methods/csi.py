@@ -1,0 +1,476 @@
+"""CSI, contrasting shifted instances (Tack, Mo, Jeong, Shin, NeurIPS 2020, arXiv 2007.08176).
+
+An encoder is trained so that two views of an image lie close together and views of all others far
+away. A *shift*, a quarter turn or a swap of halves, makes another instance of an image: its shifted
+views count among the others, and a head learns to tell which shift was applied. The score of an
+image, over all shifts: the cosine to the nearest training image times the projection's length, and
+the logit of the right shift, each divided by its mean over the training images.
+
+With labels the views of one class and one shift belong together. Then linear heads are trained on
+the frozen trunk: one for the classes, which with the trunk is an ordinary classifier (that CMG can
+fine-tune), and one for all pairs of class and shift, whose softmax is averaged over the shifts.
+"""
+
+import logging
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ood import classifier as classifiers
+from ood.augmentations.views import Views
+from ood.detector import Fitted, Record, Remembered
+from ood.errors import InputError
+from ood.images import ImageSet, to_unit
+from ood.models.base import Classifier
+from ood.training import (
+    Inputs,
+    Machine,
+    Run,
+    Stream,
+    Trained,
+    derive_seed,
+    state_digest,
+    stream,
+    tensors,
+    train,
+)
+
+log = logging.getLogger(__name__)
+
+# images in one pass on a CPU where a whole set is looked at
+CHUNK = 200
+# shifts by name
+SHIFTS = {"none": 1, "rotation": 4, "cutperm": 4}
+
+RECORD = Record(
+    title="CSI: Novelty Detection via Contrastive Learning on Distributionally Shifted Instances",
+    authors="Tack, Mo, Jeong, Shin",
+    year=2020,
+    arxiv="2007.08176",
+    seed_settings="released code alinlab/CSI",
+    tuned_on="nothing",
+)
+
+
+# Shifts
+
+
+def halves_swapped(images: Tensor, shift: int) -> Tensor:
+    """Shift 2 a + b of ``cutperm``: upper and lower half swapped if a, left and right if b."""
+    height, width = images.shape[2:]
+    return images.roll((shift // 2 * (height // 2), shift % 2 * (width // 2)), (2, 3))
+
+
+def shifted(images: Tensor, kind: str, shift: int) -> Tensor:
+    """``[N, C, H, W]`` in a shift of ``kind``; 0 is the image itself.
+
+    :raises InputError: where halves cannot be swapped
+    """
+    if kind == "cutperm":
+        if images.shape[2] % 2 or images.shape[3] % 2:
+            raise InputError("shift 'cutperm' needs images of even height and width")
+        return halves_swapped(images, shift)
+    return torch.rot90(images, shift, (2, 3))
+
+
+# The encoder
+
+
+class Encoder(nn.Module):
+    """A trunk with a projection head (linear, ReLU, linear) and a shift head (linear).
+
+    ``forward`` maps images ``[N, C, H, W]`` in [0, 1] to projections ``[N, P]``, not of length 1,
+    and shift logits ``[N, K]``.
+    """
+
+    def __init__(self, settings: dict):
+        super().__init__()
+        self.features = classifiers.build_features(settings)
+        width = self.features.out_features
+        self.projection = nn.Sequential(
+            nn.Linear(width, width), nn.ReLU(), nn.Linear(width, settings["projection"])
+        )
+        self.shift = nn.Linear(width, SHIFTS[settings["shift"]])
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = self.features(images)
+        return self.projection(hidden).float(), self.shift(hidden).float()
+
+
+def restore(settings: dict, state: dict[str, Tensor], machine: Machine) -> Encoder:
+    """A frozen encoder in eval mode from its settings and state."""
+    encoder = Encoder(settings)
+    encoder.load_state_dict(state)
+    encoder.to(machine.device, memory_format=torch.channels_last)
+    return encoder.eval().requires_grad_(False)
+
+
+def views_of(settings: dict) -> Views:
+    """What an encoder's views are drawn from."""
+    crop, size = tuple(settings["crop"]), settings["resize"]
+    return Views(settings["flip"], crop, settings["jitter"], size=size)
+
+
+def draw_views(images: Tensor, views: Views, kind: str, copies: int) -> tuple[Tensor, Tensor]:
+    """Views of images ``[B, C, H, W]``: copy by copy, in each shift by shift, in each image by
+    image. The shifted forms of one copy share the flip.
+
+    :return: views ``[copies * K * B, C, S, S]`` and their shifts, int64
+    """
+    shifts, batch = SHIFTS[kind], len(images)
+    count = copies * shifts * batch
+    drawn = views.draw(count, images.shape[2:], images.device)
+    flips = drawn["flip"].view(copies, shifts, batch)[:, :1]
+    drawn["flip"] = flips.expand(copies, shifts, batch).flatten()
+    order = torch.arange(shifts, device=images.device).repeat_interleave(batch).repeat(copies)
+    if kind == "cutperm":
+        moved = [shifted(images, kind, shift) for shift in range(shifts)]
+        return views.apply(torch.cat(moved * copies), drawn, torch.zeros_like(order)), order
+    return views.apply(images.repeat(copies * shifts, 1, 1, 1), drawn, order), order
+
+
+def cosines(projections: Tensor, temperature: float) -> Tensor:
+    """s_ij / temperature of all pairs of views, -inf of a view with itself, ``[M, M]``."""
+    unit = F.normalize(projections, dim=1)
+    found = unit @ unit.T / temperature
+    return found.masked_fill(torch.eye(len(unit), dtype=torch.bool, device=unit.device), -torch.inf)
+
+
+def similarity_loss(projections: Tensor, temperature: float) -> Tensor:
+    """NT-Xent: the mean of -log softmax of each view's partner among all other views, the same
+    image in another shift too.
+
+    :param projections: ``[2 N, P]``; view i and view i + N are of one image and shift
+    """
+    logits, half = cosines(projections, temperature), len(projections) // 2
+    partners = torch.arange(len(logits), device=logits.device).roll(-half)
+    return F.cross_entropy(logits, partners)
+
+
+def supervised_loss(projections: Tensor, groups: Tensor, temperature: float) -> Tensor:
+    """The same with all other views of a view's group for partners, averaged within the group.
+
+    The released code keeps the view itself among them, a constant without gradient; ours does not.
+
+    :param groups: int64 ``[M]``, of class and shift; each has at least two views
+    """
+    logits = cosines(projections, temperature)
+    same = groups[:, None] == groups
+    same.fill_diagonal_(False)
+    chances = F.log_softmax(logits, dim=1).masked_fill(~same, 0)
+    return -(chances.sum(1) / same.sum(1)).mean()
+
+
+def fit_encoder(settings: dict, inputs: Inputs, run: Run) -> tuple[Encoder, Trained]:
+    """Train trunk, projection and shift head on pairs of views.
+
+    :param settings: of ``Encoder``, ``views_of`` and ``train``; ``labeled``, ``temperature``,
+        ``training_images`` (at most; None: all)
+    """
+    torch.manual_seed(run.seed)
+    network = Encoder(settings).to(run.machine.device, memory_format=torch.channels_last).train()
+    views, kind, classes = views_of(settings), settings["shift"], settings["n_classes"]
+    temperature = settings["temperature"]
+
+    def loss(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        batch, shifts = draw_views(images, views, kind, copies=2)
+        projections, logits = network(batch)
+        terms = {"norm": projections.norm(dim=1).mean()}
+        # the likelihoods of 1,024 views need more digits than bfloat16 has
+        with torch.autocast(images.device.type, enabled=False):
+            if settings["labeled"]:
+                groups = labels.repeat(len(batch) // len(labels)) + classes * shifts
+                return terms | {"loss": supervised_loss(projections, groups, temperature)}
+            similarity = similarity_loss(projections, temperature)
+            if kind == "none":
+                return terms | {"loss": similarity}
+            shift = F.cross_entropy(logits, shifts)
+        accuracy = (logits.argmax(1) == shifts).float().mean()
+        terms |= {"similarity": similarity, "shift": shift, "shift_accuracy": accuracy}
+        return terms | {"loss": similarity + shift}
+
+    images = few(inputs.images, settings["training_images"])
+    data = stream(images, settings["batch_size"])
+    trained = train(network, loss, data, settings, run)
+    return network.eval(), trained
+
+
+def few(image_set: ImageSet, count: int | None) -> ImageSet:
+    """At most so many images, at equal distances."""
+    return image_set if count is None else image_set.spread(count)
+
+
+# Linear heads on the frozen trunk of a labelled encoder
+
+
+def build_head(settings: dict) -> Classifier:
+    """The trunk with a linear head: for the classes an ordinary classifier, or ``joint`` with an
+    output for each pair, k C .. k C + C - 1 of shift k."""
+    if not settings["joint"]:
+        return classifiers.build(settings)
+    outputs = SHIFTS[settings["shift"]] * settings["n_classes"]
+    return Classifier(classifiers.build_features(settings), None, outputs)
+
+
+def fit_head(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier, Trained]:
+    """Train a linear head with cross-entropy on features of augmented views (one copy of each
+    shift; the classes' head sees unshifted views alone).
+
+    :param settings: of ``build_head`` and ``train``, with the trunk's as in the ``encoder``;
+        ``passes``: how many draws of the views there are; an epoch takes the next
+    """
+    saved = inputs.models["encoder"]
+    machine = run.machine
+    torch.manual_seed(run.seed)
+    network = build_head(settings)
+    classifiers.load_features(network.features, saved.state, saved.folder)
+    network.to(machine.device, memory_format=torch.channels_last).eval()
+    network.features.requires_grad_(False)
+    views = views_of(saved.settings)
+    kind, classes = settings["shift"] if settings["joint"] else "none", settings["n_classes"]
+    image_set = few(inputs.images, saved.settings["training_images"])
+    images, labels = (part.to(machine.device) for part in tensors(image_set))
+
+    def features(number: int) -> Tensor:
+        """Of one draw of all images, ``[N, K, D]``."""
+        torch.manual_seed(derive_seed(run.seed, "views", number))
+        found = []
+        with torch.no_grad(), machine.autocast():
+            for part in images.split(machine.chunk(CHUNK)):
+                batch, _ = draw_views(to_unit(part), views, kind, copies=1)
+                hidden = network.features(batch).float()
+                found.append(hidden.view(SHIFTS[kind], len(part), -1).transpose(0, 1))
+        return torch.cat(found)
+
+    kept: dict[int, Tensor] = {}
+    data = Stream(torch.empty(len(labels), 0), labels, settings["batch_size"])
+
+    def begin(epoch: int) -> None:
+        number = (epoch - 1) % settings["passes"]
+        if number not in kept:
+            if settings["epochs"] <= settings["passes"]:
+                # none comes again
+                kept.clear()
+            kept[number] = features(number)
+        data.inputs = kept[number]
+
+    def loss(batch: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        logits = network.head(batch).float()
+        shifts = torch.arange(batch.shape[1], device=batch.device)
+        wanted = targets[:, None] + classes * shifts
+        accuracy = (logits.argmax(2) == wanted).float().mean()
+        return {
+            "loss": F.cross_entropy(logits.flatten(0, 1), wanted.flatten()),
+            "accuracy": accuracy,
+        }
+
+    trained = train(network, loss, data, settings, run, part=network.head, before_epoch=begin)
+    return network.eval(), trained
+
+
+MODELS = {"csi_encoder": fit_encoder, "csi_classifier": fit_head}
+
+
+# The detectors
+
+
+def draw_samples(settings: dict, encoder: dict, shape: tuple[int, int]) -> list[dict]:
+    """The parameters with which every image is looked at, one set for each sample and shift: the
+    score is a function of the image. They follow from the encoder's weights.
+
+    :param settings: ``test_samples``, and ``test_crop``, the area of each window; without one the
+        images are looked at as they are, and nothing is drawn
+    """
+    if settings["test_crop"] is None:
+        return []
+    flip = encoder["settings"]["flip"]
+    size = encoder["settings"]["resize"]
+    views = Views(flip, (settings["test_crop"], settings["test_crop"]), size=size)
+    generator_state = torch.get_rng_state()
+    torch.manual_seed(derive_seed("samples", state_digest(encoder["state"])))
+    count = settings["test_samples"] * SHIFTS[encoder["settings"]["shift"]]
+    drawn = views.draw(count, shape, torch.device("cpu"))
+    torch.set_rng_state(generator_state)
+    return [{name: value[i : i + 1].clone() for name, value in drawn.items()} for i in range(count)]
+
+
+class Passes(nn.Module):
+    """Images ``[N, C, H, W]`` -> projections ``[K, N, P]`` and the logit of the right shift
+    ``[K, N]`` of every shifted form, averaged over the samples; float32.
+
+    :param drawn: see ``draw_samples``
+    """
+
+    def __init__(self, encoder: Encoder, settings: dict, drawn: list[dict]):
+        super().__init__()
+        self.encoder, self.kind, self.drawn = encoder, settings["shift"], drawn
+        self.views = Views(settings["flip"], None, size=settings["resize"])
+        self.shifts = SHIFTS[self.kind]
+
+    def _views(self, images: Tensor, shift: int) -> list[Tensor]:
+        moved = shifted(images, self.kind, shift)
+        if not self.drawn:
+            return [moved]
+        none = torch.zeros(len(images), dtype=torch.int64, device=images.device)
+        found = []
+        for drawn in self.drawn[shift :: self.shifts]:
+            mine = {
+                name: value.expand(len(images), *value.shape[1:]) for name, value in drawn.items()
+            }
+            # the flip comes before the shift
+            start = shifted(images.flip(3), self.kind, shift) if bool(drawn["flip"]) else moved
+            mine["flip"] = torch.zeros_like(mine["flip"])
+            found.append(self.views.apply(start, mine, none))
+        return found
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        projections, logits = [], []
+        for shift in range(self.shifts):
+            found = [self.encoder(views) for views in self._views(images, shift)]
+            projections.append(torch.stack([one for one, _ in found]).mean(0))
+            logits.append(torch.stack([one[:, shift] for _, one in found]).mean(0))
+        return torch.stack(projections), torch.stack(logits)
+
+
+def restore_passes(settings: dict, state: dict, machine: Machine) -> Remembered:
+    """The encoder's passes, which remember their last batch.
+
+    :param settings: the encoder's, and ``drawn``
+    """
+    drawn = [
+        {name: torch.tensor(value, device=machine.device) for name, value in one.items()}
+        for one in settings["drawn"]
+    ]
+    return Remembered(Passes(restore(settings, state, machine), settings, drawn))
+
+
+def fit_statistics(passes: nn.Module, image_set: ImageSet, machine: Machine) -> dict:
+    """What the score compares with, from the training images.
+
+    :return: ``known``, their directions ``[K, M, P]``; ``lengths`` and ``logits``, the mean of the
+        projections' lengths and of the right shifts' logits, ``[K]`` (1 / lambda and 1 / mu)
+    """
+    projections, logits = [], []
+    with torch.no_grad(), machine.autocast():
+        for part in tensors(image_set)[0].to(machine.device).split(machine.chunk(CHUNK)):
+            one, other = passes(to_unit(part))
+            projections.append(one)
+            logits.append(other)
+    joined = torch.cat(projections, dim=1)
+    return {
+        "known": F.normalize(joined, dim=2).cpu(),
+        "lengths": joined.double().norm(dim=2).mean(1).cpu(),
+        "logits": torch.cat(logits, dim=1).double().mean(1).cpu(),
+    }
+
+
+def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
+    """A detector on an encoder, or on a joint head.
+
+    :param settings: ``score``: ``whole``, ``similarity`` (without the shift part) or ``joint``;
+        of ``draw_samples``; ``known_images``: training images in the score, at most (None: all)
+    """
+    if settings["score"] == "joint":
+        saved = inputs.models["classifier"]
+        return Fitted({"score": "joint", "classifier": saved.content}, RECORD, saved.parameters)
+    saved = inputs.models["encoder"]
+    height, width, _ = saved.settings["shape"]
+    drawn = draw_samples(settings, saved.content, (height, width))
+    described = [{name: value.tolist() for name, value in one.items()} for one in drawn]
+    encoder = {"settings": saved.settings | {"drawn": described}, "state": saved.state}
+    passes = restore_passes(**encoder, machine=run.machine).extractor
+    known = few(inputs.images, settings["known_images"])
+    statistics = fit_statistics(passes, known, run.machine)
+    means = [float(value) for value in statistics["logits"]]
+    log.info("mean length %s, mean logit of the right shift %s", statistics["lengths"], means)
+    whole = settings["score"] == "whole" and saved.settings["shift"] != "none"
+    flags = []
+    if whole and min(means) <= 0:
+        whole = False
+        flags.append("no shift part: a mean logit of the right shift is not positive")
+    return Fitted(
+        {"score": settings["score"], "encoder": encoder, "statistics": statistics, "whole": whole},
+        RECORD,
+        saved.parameters,
+        facts={"mean_lengths": statistics["lengths"].tolist(), "mean_shift_logits": means},
+        flags=flags,
+    )
+
+
+class CSIDetector:
+    """-(similarity + shift): over the shifts k the mean of length times cosine to the nearest
+    training image over the mean length, and of the right shift's logit over its mean.
+
+    :param whole: whether the shift part counts
+    """
+
+    def __init__(self, passes: Remembered, statistics: dict[str, Tensor], whole: bool):
+        self.passes, self.statistics, self.whole = passes, statistics, whole
+
+    def parts(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Similarity and shift part, float64 ``[N]``; means over the training images are 1."""
+        projections, logits = self.passes(images)
+        s = self.statistics
+        # bfloat16 or TF32 would make near images equal
+        with torch.autocast(images.device.type, enabled=False):
+            nearest = [
+                (mine @ known.T).max(1).values
+                for mine, known in zip(projections.float(), s["known"], strict=True)
+            ]
+        similarity = (torch.stack(nearest).double() / s["lengths"][:, None]).mean(0)
+        return similarity, (logits.double() / s["logits"][:, None]).mean(0)
+
+    def score(self, images: Tensor) -> Tensor:
+        similarity, shift = self.parts(images)
+        return -(similarity + shift) if self.whole else -similarity
+
+    def predict(self, images: Tensor) -> None:
+        return None
+
+
+class JointDetector:
+    """The largest softmax value of the logits that the joint head gives the right shift, averaged
+    over the shifted forms of the image; negated."""
+
+    def __init__(self, network: Remembered):
+        self.network = network
+
+    def score(self, images: Tensor) -> Tensor:
+        return -F.softmax(self.network(images), dim=1).max(1).values
+
+    def predict(self, images: Tensor) -> Tensor:
+        return self.network(images).argmax(1)
+
+
+class Averaged(nn.Module):
+    """Images -> the joint head's logits for the shift in question, averaged over the shifts,
+    float64 ``[N, C]``."""
+
+    def __init__(self, network: Classifier, kind: str, n_classes: int):
+        super().__init__()
+        self.network, self.kind, self.n_classes = network, kind, n_classes
+
+    def forward(self, images: Tensor) -> Tensor:
+        found = [
+            self.network(shifted(images, self.kind, k)).double().split(self.n_classes, dim=1)[k]
+            for k in range(SHIFTS[self.kind])
+        ]
+        return torch.stack(found).mean(0)
+
+
+def restore_joint(settings: dict, state: dict[str, Tensor], machine: Machine) -> Remembered:
+    """A joint head on its trunk, which remembers its last batch."""
+    network = build_head(settings)
+    network.load_state_dict(state)
+    network.to(machine.device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    return Remembered(Averaged(network, settings["shift"], settings["n_classes"]))
+
+
+def load(content: dict, machine: Machine) -> CSIDetector | JointDetector:
+    """The detector of ``fit``."""
+    if content["score"] == "joint":
+        return JointDetector(machine.shared(restore_joint, content["classifier"]))
+    statistics = {name: value.to(machine.device) for name, value in content["statistics"].items()}
+    passes = machine.shared(restore_passes, content["encoder"])
+    return CSIDetector(passes, statistics, content["whole"])
