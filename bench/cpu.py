@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from ood import classifier as classifiers
 from ood import metrics, tables
 from ood.augmentations.crop_flip import crop_flip
+from ood.augmentations.views import Views
 from ood.images import to_unit
 from ood.methods import baselines, cmg, oodgen, vmdls
 from ood.models import densenet, wide_resnet
@@ -411,6 +412,26 @@ def compare_layouts(report: Report) -> None:
         report.compare(f"{name}, half width, training, an image", ways, 3, per=32)
 
 
+def compare_views(report: Report) -> None:
+    images, turns = torch.rand(256, 3, 32, 32), torch.arange(4).repeat_interleave(64)
+    jitter = dict.fromkeys(("value", "contrast", "saturation"), 0.4) | {"hue": 0.0708}
+    views = Views(True, (0.08, 1.0), jitter)
+
+    def ours():
+        views.apply(images, views.draw(256, (32, 32), images.device), turns)
+
+    ways = {
+        "ours": ours,
+        "the published chain, step by step": partial(
+            peers.views_step_by_step, images, 4, 0.0708, 0.4
+        ),
+        "torchvision's transforms, image by image": partial(
+            peers.views_one_by_one, images, 4, 0.0708, 0.4
+        ),
+    }
+    report.compare("256 views of CSI, 32×32×3", ways, 5)
+
+
 def compare_tables(report: Report) -> None:
     import pandas as pd
 
@@ -442,6 +463,7 @@ PARTS = {
     "pixelcnn": compare_pixelcnn,
     "backbones": compare_backbones,
     "layouts": compare_layouts,
+    "views": compare_views,
     "tables": compare_tables,
 }
 

@@ -36,7 +36,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ood import classifier as classifiers
 from ood.detector import run as run_detectors
 from ood.images import ImageSet
-from ood.methods import cmg, leave_out, likelihood_ratio, oodgen, vmdls
+from ood.methods import cmg, csi, leave_out, likelihood_ratio, oodgen, vmdls
 from ood.models.pixelcnn import mixture_log_probability
 from ood.training import Inputs, Machine, Run, Saved, save_trained
 
@@ -111,7 +111,7 @@ class Bench:
         for name, one in in_order(plan["models"]).items():
             network, trained = self.fit_model(one, images, CPU, folder)
             save_trained(folder / name, one["settings"], network, trained)
-        found = {}
+        found, generated = {}, set()
         for name, one in plan["methods"].items():
             if self.late(f"scores of {name}"):
                 continue
@@ -139,7 +139,8 @@ class Bench:
                 "passes": worst <= tolerance,
             }
             module.fit(one["settings"], inputs, self.run(own))
-            if hasattr(module, "generate") and name == one["settings"]["pipeline"]:
+            if hasattr(module, "generate") and one["module"] not in generated:
+                generated.add(one["module"])
                 self.generate(module, one, plan, images, folder)
         return found
 
@@ -382,6 +383,15 @@ def minimal(one: dict):
     if kind == "vmdls_autoencoder":
         network = vmdls.build_autoencoder(settings)
         return network, lambda net, x, y: (net(x) - x).square().mean()
+    if kind == "csi_encoder":
+
+        def loss(net, x, y):
+            batch, _ = csi.draw_views(x, csi.views_of(settings), settings["shift"], 2)
+            return csi.similarity_loss(net(batch)[0], settings["temperature"])
+
+        return csi.Encoder(settings), loss
+    if kind == "csi_classifier":
+        return csi.build_head(settings), lambda net, x, y: F.cross_entropy(net(x), y)
     if kind == "vmdls_encoder":
 
         def loss(net, x, y):

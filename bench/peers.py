@@ -216,3 +216,72 @@ def jacobian_by_pixel(cvae, latents, one_hot):
         for pixel in range(images.shape[1])
     ]
     return torch.stack(rows, dim=1)
+
+
+def views_step_by_step(images, shifts, hue, change):
+    """CSI's chain as published: one module after the other, each over the whole batch.
+
+    :param images: ``[N, 3, H, W]``
+    :param shifts: so many equal parts of the batch are turned by a quarter more each
+    :param hue: largest part of a turn
+    :param change: largest relative change of the other colours
+    """
+    count = len(images)
+    flipped = images.flip(3)
+    keep = (torch.rand(count, 1, 1, 1) < 0.5).float()
+    images = keep * images + (1 - keep) * flipped
+    parts = images.chunk(shifts)
+    images = torch.cat([torch.rot90(part, k, (2, 3)) for k, part in enumerate(parts)])
+
+    def factor():
+        return (1 + change * (2 * torch.rand(count) - 1)).view(-1, 1, 1)
+
+    # hue by arc tangent
+    red, green, blue = images.unbind(1)
+    value, least = images.max(1).values, images.min(1).values
+    saturation = (value - least) / (value + 1e-8)
+    angle = torch.atan2(3**0.5 * (green - blue), 2 * red - green - blue) / (2 * torch.pi)
+    angle = (angle + hue * (2 * torch.rand(count) - 1).view(-1, 1, 1)) % 1
+    saturation = (saturation * factor()).clamp(0, 1)
+    value = (value * factor()).clamp(0, 1)
+    channels = []
+    for corner in (5, 3, 1):
+        place = (corner + 6 * angle) % 6
+        fall = torch.minimum(place, 4 - place).clamp(0, 1)
+        channels.append(value * (1 - saturation * fall))
+    coloured = torch.stack(channels, 1)
+    means = coloured.mean((2, 3), keepdim=True)
+    coloured = (means + factor()[:, None] * (coloured - means)).clamp(0, 1)
+    keep = (torch.rand(count, 1, 1, 1) < 0.8).float()
+    images = keep * coloured + (1 - keep) * images
+    weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    grey = (images * weights).sum(1, keepdim=True).expand(-1, 3, -1, -1)
+    keep = (torch.rand(count, 1, 1, 1) < 0.2).float()
+    images = keep * grey + (1 - keep) * images
+
+    area = torch.empty(count).uniform_(0.08, 1)
+    aspect = torch.empty(count).uniform_(-0.2877, 0.2877).exp()
+    sides = torch.stack([(area * aspect).sqrt(), (area / aspect).sqrt()], 1).clamp(max=1)
+    shift = (1 - sides) * (2 * torch.rand(count, 2) - 1)
+    theta = torch.zeros(count, 2, 3)
+    theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = sides[:, 0], sides[:, 1], shift
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+
+
+def views_one_by_one(images, shifts, hue, change):
+    """The same kind of views with torchvision's transforms, image by image: a transform draws one
+    set of parameters for each call."""
+    from torchvision.transforms import v2
+
+    chain = v2.Compose(
+        [
+            v2.RandomHorizontalFlip(),
+            v2.RandomApply([v2.ColorJitter(change, change, change, hue)], 0.8),
+            v2.RandomGrayscale(0.2),
+            v2.RandomResizedCrop(images.shape[2:], (0.08, 1.0)),
+        ]
+    )
+    parts = images.chunk(shifts)
+    turned = torch.cat([torch.rot90(part, k, (2, 3)) for k, part in enumerate(parts)])
+    return torch.stack([chain(image) for image in turned])

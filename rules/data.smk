@@ -41,6 +41,7 @@ rule prepare:
         argument=lambda w: REGISTRY[w.dataset].splits[w.split][1],
         classes=lambda w: REGISTRY[w.dataset].classes,
         invert=lambda w: REGISTRY[w.dataset].invert,
+        first=lambda w: REGISTRY[w.dataset].first,
         folder=lambda w: f"data/raw/{files_of_dataset(w)}",
     script:
         "../workflow_scripts/data/prepare.py"

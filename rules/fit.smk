@@ -5,6 +5,7 @@ rule train:
     "Template: train a model."
     input:
         unpack(edges(PLAN.models_and_images)),
+        weights=PLAN.weights,
     output:
         model=update(f"{PLAN.run}/models/{{model}}/model.pt"),
         model_digest=update(f"{PLAN.run}/models/{{model}}/model.pt.sha256"),

@@ -5,6 +5,7 @@ use rule train as train_leave_out_member with:
     "Train a member, which leaves one group of classes out."
     input:
         unpack(edges(PLAN.id_images, PLAN.validation_images)),
+        weights=PLAN.weights,
     wildcard_constraints:
         model=PLAN.models_of_type("leave_out_member"),
     params:

@@ -45,3 +45,11 @@ use rule generate as generate_oodgen with:
         # not those of training
         settings=lambda w: {"generation": PLAN.settings(w)["generation"]},
         models=lambda w: {"vae": PLAN.settings(w)["vae"]},
+
+
+PICTURES["interpolations"] = {
+    "tested": False,
+    "names": lambda benchmark: PLAN.list_models(benchmark, "oodgen_cvae"),
+    "inputs": lambda w: PLAN.id_images(w) | PLAN.model_files(w, "oodgen_cvae"),
+    "heavy": True,
+}

@@ -3,9 +3,6 @@
 
 use rule train as train_vmdls_encoder with:
     "Train the latent space, from scratch or from a classifier's backbone."
-    input:
-        unpack(edges(PLAN.models_and_images)),
-        weights=lambda w: PLAN.settings(w).get("weights", []),
     wildcard_constraints:
         model=PLAN.models_of_type("vmdls_encoder"),
 

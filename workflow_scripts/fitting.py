@@ -76,7 +76,7 @@ def inputs(snakemake, best: bool = False) -> training.Inputs:
         and ImageSet.load(validation).select(params.validation and params.validation["classes"]),
         validation_name=params.get("validation") and params.validation["name"],
         models=models,
-        file=Path(given.weights) if given.get("weights") else None,
+        file=Path(str(given.weights)) if given.get("weights") else None,
     )
 
 

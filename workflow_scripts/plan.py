@@ -158,6 +158,12 @@ class Plan:
         """What is trained or fitted on models and on the ID training images."""
         return self.models(w) | self.id_images(w)
 
+    def weights(self, w) -> list[str]:
+        """Files of the user's that a model starts from, or is."""
+        settings = self.settings(w)
+        whole = settings["weights"]["file"] if "weights" in settings else None
+        return [path for path in (whole, settings.get("backbone_weights")) if path]
+
     def model_files(self, w, kind: str, *files: str) -> dict:
         """Files of the first seed's models of a type."""
         names = self.list_models(w.benchmark, kind)

@@ -1,4 +1,5 @@
-"""Train one model: the function that its module offers for its type under ``MODELS``."""
+"""Train one model: the function that its module offers for its type under ``MODELS``; or take the
+released weights that its settings name."""
 
 from workflow_job import job
 
@@ -8,14 +9,19 @@ with job(snakemake) as work:
 
     import fitting
     from ood.files import save_json, save_rows
-    from ood.training import save_trained
+    from ood.training import load_weights, save_trained
 
     folder = Path(snakemake.output.model).parent
     settings = dict(snakemake.params.settings)
-    fit = importlib.import_module(snakemake.params.module).MODELS[settings["type"]]
+    module = importlib.import_module(snakemake.params.module)
     with fitting.machine(snakemake) as chosen:
         run = fitting.run(snakemake, work, chosen, snakemake.wildcards.model, folder)
-        network, trained = fit(settings, fitting.inputs(snakemake), run)
+        if released := settings.get("weights"):
+            network = module.NETWORKS[settings["type"]](settings)
+            trained = load_weights(network, released["file"], released["names"])
+        else:
+            train = module.MODELS[settings["type"]]
+            network, trained = train(settings, fitting.inputs(snakemake), run)
     parameters = save_trained(folder, settings, network, trained)
     record = work.lineage() | fitting.device(chosen, snakemake.threads)
     kept = {"parameters": parameters, "kept_epoch": trained.kept_epoch}

@@ -1,20 +1,27 @@
 """Configuration: every mistake is an error that names file, key and the nearest known name."""
 
 import copy
+import importlib
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from recipes import edit_recipe
 
 from ood.config import SCALES, Loader, at_scale, load_yaml
 from ood.errors import InputError
 from ood.registry import REGISTRY
+from ood.training import build_optimizer
 
 ROOT = Path(__file__).parents[2]
 CONFIG = load_yaml(ROOT / "config.yaml")
-BENCHMARKS = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.yaml"))
+# of a file with a split one benchmark
+SPLITS = {"cifar10_class": "cifar10_class9", "cifar100_first": "cifar100_first50"}
+BENCHMARKS = sorted(
+    SPLITS.get(path.stem, path.stem) for path in (ROOT / "benchmarks").glob("*.yaml")
+)
 
 
 @pytest.fixture
@@ -499,11 +506,133 @@ def test_more_groups_than_classes_are_an_error(root):
     load(root, methods=["msp"])
 
 
+@pytest.mark.parametrize(
+    ("benchmark", "path", "value", "message"),
+    [
+        ("cifar10", "models.classifier.dropout", 0.2, "unknown key 'dropout'"),
+        ("cifar10", "models.cvae.padding", 1, "unknown key 'padding'"),
+        ("digits", "models.single_classifier.head_dropout", 0.5, "does nothing in a head of one"),
+        ("digits", "models.classifier.optimizer", {"momentum": 0.9}, "Adam and Adadelta have no"),
+        ("digits", "models.small_classifier.optimizer", {"momentum": 0.9}, "rho are their"),
+    ],
+)
+def test_a_setting_that_would_do_nothing_is_an_error(root, benchmark, path, value, message):
+    if isinstance(value, dict):
+        _, name, key = path.split(".")
+        value = load(root)["digits"].models[name][key] | value
+    edit(
+        root / f"benchmarks/{benchmark}.yaml",
+        lambda content: content.setdefault("settings", {}).update({path: value}),
+    )
+    with pytest.raises(InputError, match=message):
+        load(root, benchmarks=[benchmark])
+
+
+def test_any_model_can_be_had_as_it_was_released(root):
+    weights = {"file": "w.pt", "names": {"^module.": ""}}
+    models = load(root)["digits"].models
+    for name in ("classifier", "cvae", "foreground", "oodgen_vae", "vmdls_encoder", "csi_encoder"):
+        given = {k: v for k, v in models[name].items() if k not in ("shape", "n_classes")}
+        edit(
+            root / "benchmarks/digits.yaml",
+            lambda content, name=name, given=given: content.update(
+                settings={f"models.{name}": given | {"weights": weights}}
+            ),
+        )
+        assert load(root)["digits"].models[name]["weights"] == weights
+
+
+def test_every_type_of_model_has_a_network_to_put_weights_in(root):
+    loader = Loader(root, copy.deepcopy(CONFIG))
+    for kind, module in loader.modules["models"].items():
+        found = importlib.import_module(module)
+        assert kind in found.NETWORKS
+        assert kind in found.MODELS
+
+
+def test_rmsprop_has_momentum(root):
+    optimizer = load(root)["digits"].models["oodgen_vae"]["optimizer"] | {"momentum": 0.9}
+    edit(
+        root / "benchmarks/digits.yaml",
+        lambda content: content.update(settings={"models.oodgen_vae.optimizer": optimizer}),
+    )
+    chosen = load(root)["digits"].models["oodgen_vae"]["optimizer"]
+    built = build_optimizer([torch.nn.Parameter(torch.zeros(1))], chosen)
+    assert built.defaults["momentum"] == 0.9
+
+
+def test_a_released_backbone_learns_at_the_published_rates():
+    """A tenth of the rate every 64 or 100 epochs after it is released; backbones: 200 epochs."""
+    models = load(ROOT, benchmarks=["cifar10"], scale="paper")["cifar10"].models
+    for name, every, backbone in (
+        ("vmdls_tuned_encoder", 64, "backbone_classifier"),
+        ("vmdls_wide_encoder", 100, "wide_backbone_classifier"),
+    ):
+        one = models[name]
+        released = one["epochs"] - one["frozen_epochs"]
+        drops = [share * released for share in one["optimizer"]["drops"]["at"]]
+        assert drops == pytest.approx(range(every, released, every), abs=0.02)
+        assert one["backbone"] == backbone
+        assert models[backbone]["epochs"] == 200
+
+
+def test_cmg_is_looked_at_as_often_as_in_the_released_code():
+    found = load(ROOT, benchmarks=["cifar10", "cifar10_partition1"], scale="paper")
+    every = {name: one.methods["cmg_energy"]["snapshot_every"] for name, one in found.items()}
+    assert every == {"cifar10": 100, "cifar10_partition1": 20}
+
+
+def test_the_mutation_rate_can_be_chosen_alone():
+    one = load(ROOT, benchmarks=["fashion_mnist"], scale="paper")["fashion_mnist"]
+    names = {m: one.methods[m]["backgrounds"] for m in one.methods if "likelihood_ratio" in m}
+    assert len(names["likelihood_ratio"]) == 9
+    alone = [one.models[name] for name in names["likelihood_ratio_mutation"]]
+    assert [model["mutation_rate"] for model in alone] == [0.1, 0.2, 0.3]
+    assert {model["l2"] for model in alone} == {0}
+
+
+def test_a_file_with_a_split_is_a_benchmark_for_each_number():
+    found = load(ROOT, benchmarks=["cifar10_class3", "cifar100_first50"])
+    one, half = found["cifar10_class3"], found["cifar100_first50"]
+    assert one.classes == (3,)
+    assert one.ood["unseen_classes"].classes == (0, 1, 2, 4, 5, 6, 7, 8, 9)
+    assert one.title.startswith("CIFAR-10, class 3 ")
+    assert {"csi", "simclr", "likelihood", "brightness"} <= set(one.methods)
+    # nothing is there to be classified
+    assert not {"msp", "leave_out", "vmdls", "cmg_energy", "csi_labeled"} & set(one.methods)
+    assert half.classes == tuple(range(50))
+    assert half.ood["unseen_classes"].classes == tuple(range(50, 100))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("cifar10_class", "needs a number at the end, cifar10_class0 to cifar10_class9"),
+        ("cifar10_class10", "cifar10_class0 to cifar10_class9"),
+        ("cifar100_first100", "cifar100_first1 to cifar100_first99"),
+        ("cifar100_first0", "cifar100_first1 to"),
+        ("mnist7", "unknown benchmark 'mnist7'"),
+    ],
+)
+def test_a_number_that_fits_no_split_is_an_error(name, message):
+    with pytest.raises(InputError, match=message):
+        load(ROOT, benchmarks=[name])
+
+
+def test_others_are_those_of_a_split(root):
+    edit(
+        root / "benchmarks/digits.yaml",
+        lambda content: content["ood"]["near"][0].update(classes="others"),
+    )
+    with pytest.raises(InputError, match="'others' needs a 'split'"):
+        load(root)
+
+
 def test_paper_scale_is_the_public_leave_out_ensemble():
     found = load(ROOT, benchmarks=["cifar10", "cifar100"], scale="paper")
     for one in found.values():
         for name, net in (
-            ("leave_out", {"architecture": "densenet", "depth": 100, "width": 1, "dropout": 0}),
+            ("leave_out", {"architecture": "densenet", "depth": 100, "width": 1}),
             (
                 "leave_out_wide",
                 {"architecture": "wide_resnet", "depth": 28, "width": 10, "dropout": 0.3},

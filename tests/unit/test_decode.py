@@ -213,10 +213,19 @@ def test_sphere_points_lie_on_the_sphere_and_leave_the_unit_range():
 
 
 def test_noise_is_the_same_every_time():
-    known = np.zeros((2, 4, 4, 1), np.uint8)
+    known = np.zeros((101, 4, 4, 1), np.uint8)
     for name in (*NOISES, *ID_NOISES):
         first, second = (decode.generate_noise(name, (4, 4, 1), known) for _ in range(2))
         np.testing.assert_array_equal(first, second)
+
+
+def test_interpolated_images_are_means_of_two_far_apart_and_none_is_unmixed():
+    known = np.random.default_rng(0).integers(0, 256, (230, 4, 4, 1), np.uint8)
+    found = decode.generate_noise("interp", (4, 4, 1), known)
+    assert found.shape == (130, 4, 4, 1)
+    np.testing.assert_allclose(found[7] * 510, known[7].astype(float) + known[107], atol=1e-4)
+    with pytest.raises(InputError, match="more than 100 ID test images"):
+        decode.generate_noise("interp", (4, 4, 1), known[:100])
 
 
 def test_the_noises_of_vmdls_are_those_of_its_normalised_images():
@@ -232,6 +241,14 @@ def test_the_noises_of_vmdls_are_those_of_its_normalised_images():
     assert added.std() == pytest.approx(12**-0.5, abs=0.005)
 
 
+def test_the_first_images_of_a_split_can_be_enough(tmp_path):
+    arguments = ("digits", {}, "test", (8, 8, 1), False, tmp_path)
+    whole, some = decode.prepare(*arguments)[0], decode.prepare(*arguments, 30)[0]
+    assert len(some) == 30 < len(whole)
+    np.testing.assert_array_equal(some.images, whole.images[:30])
+    assert REGISTRY["omniglot"].first == 10_000
+
+
 def test_the_registry_agrees_with_torchvision():
     from torchvision import datasets as tv
 
@@ -244,6 +261,9 @@ def test_the_registry_agrees_with_torchvision():
         url, name, md5 = tv.SVHN.split_list[split]
         assert REGISTRY["svhn"].files[name].digest == f"md5:{md5}"
         assert REGISTRY["svhn"].files[name].urls == (url,)
+    for name, md5 in tv.KMNIST.resources:
+        assert REGISTRY["kmnist"].files[name].digest == f"md5:{md5}"
+        assert REGISTRY["kmnist"].files[name].urls == (f"{tv.KMNIST.mirrors[0]}{name}",)
     for ours, theirs in (("mnist", tv.MNIST), ("fashion_mnist", tv.FashionMNIST)):
         assert {name for name, _ in theirs.resources} == set(REGISTRY[ours].files)
         urls = [url for file in REGISTRY[ours].files.values() for url in file.urls]

@@ -11,6 +11,7 @@ from scipy.stats import chisquare
 from ood.detector import run
 from ood.images import ImageSet
 from ood.methods import likelihood_ratio as lr
+from ood.models.pixelcnn import PixelCNN
 from ood.training import Inputs, Machine, Run, cpu_state
 
 CPU = Machine(torch.device("cpu"))
@@ -69,6 +70,19 @@ def test_values_are_whole_numbers_and_survive_the_scaling():
     levels = torch.arange(256, dtype=torch.uint8)
     assert torch.equal(lr.to_values(levels.float() / 255), levels.float())
     assert lr.to_values(torch.tensor([-3.0, 1.7])).tolist() == [0, 255]
+
+
+@pytest.mark.parametrize(("shape", "size"), [((28, 28, 1), 1875), ((32, 32, 3), 1891)])
+def test_a_training_begins_with_the_penalty_of_masked_kernels(shape, size):
+    """Glorot's numbers for kernels of full size, of which a part is cut off; for the cut ones it
+    would be 2,828. The variance of an entry is 2 / ((in + out) full size)."""
+    torch.manual_seed(0)
+    network = PixelCNN(shape)
+    assert lr.penalty(network).item() == pytest.approx(size, rel=0.01)
+    first = network.down[0][0].vertical.first.conv.weight
+    # 2x3 of 3x3, from 64 to 32 maps
+    assert first.shape == (32, 64, 2, 3)
+    assert first.abs().max().item() == pytest.approx((6 / (96 * 9)) ** 0.5, rel=0.01)
 
 
 def test_the_penalty_is_the_sum_of_squared_kernels_without_biases():

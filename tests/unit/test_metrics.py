@@ -221,7 +221,10 @@ def test_open_set_metrics_by_hand():
     # right and accepted rises 1/4, 2/4, .., 3/4 over the OOD images at 2.5, 4 and 6
     points = [(0, 0.5), (1 / 3, 0.5), (2 / 3, 0.5), (2 / 3, 0.75), (1, 0.75)]
     area = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in itertools.pairwise(points))
-    assert found["cauroc"] == pytest.approx(area)
+    # of the ID images, three of four are classified rightly: the others do not count
+    assert found["cauroc"] == pytest.approx(area / 0.75)
+    wrong = [(score, 1 - label, label) for score, _, label in KNOWN]
+    assert metrics.open_set(decisions(wrong[:1], UNKNOWN), [0, 1])["cauroc"] == 0
 
 
 def test_a_perfect_method_has_perfect_open_set_metrics():

@@ -4,12 +4,14 @@ import importlib
 
 import pytest
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ood.classifier import build, depths
 from ood.models import convnet, densenet, resnet18, toynet, two_conv, vgg, wide_resnet
+from ood.models.autoencoder import AutoEncoder
 from ood.models.base import Classifier, Normalized
-from ood.models.vae import CVAE, OneHotCVAE
+from ood.models.vae import CVAE, OneHotCVAE, ResidualBlock
 
 
 def parameters(module):
@@ -51,6 +53,34 @@ def test_the_cvae_has_the_published_size():
     assert parameters(mnist.decoder) == pytest.approx(6.6e6, rel=0.01)
     cifar = CVAE((32, 32, 3), 6, "resnet")
     assert parameters(cifar.decoder) == pytest.approx(22.1e6, rel=0.01)
+
+
+def test_the_decoders_of_cmg_are_the_released_ones():
+    # the second linear layer of MNIST's has no ReLU behind it
+    decoder = CVAE((28, 28, 1), 6, "conv", width=0.1, padding=1).decoder
+    kinds = [type(layer).__name__ for layer in decoder]
+    assert kinds[:5] == ["Linear", "ReLU", "Linear", "Unflatten", "ConvTranspose2d"]
+    # the skip of CIFAR's residual blocks is relu(x)
+    block = ResidualBlock(3).eval()
+    nn.init.zeros_(block[-1].weight)
+    x = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(block(x), x.clamp(min=0))
+
+
+def test_the_decoder_of_a_resnet_auto_encoder_has_the_published_size():
+    grey = {"mean": [0.5] * 3, "sd": [0.5] * 3}
+    network = AutoEncoder((32, 32, 3), "resnet18", 256, 1.0, grey)
+    # linear; stages of blocks to 256, 128, 64 and 64 filters, the first of which keeps 512 to its
+    # second convolution; 3x3 to the image
+    assert parameters(network.decoder) == 8_625_600
+    assert parameters(network.decoder.linear) == 257 * 8192
+    assert parameters(network.decoder.stage1) == 4_852_736
+    sizes = []
+    for name in ("stage1", "stage2", "stage3", "stage4"):
+        stage = getattr(network.decoder, name)
+        stage.register_forward_hook(lambda _, __, out: sizes.append(tuple(out.shape[1:])))
+    network(torch.rand(1, 3, 32, 32))
+    assert sizes == [(256, 8, 8), (128, 16, 16), (64, 32, 32), (64, 32, 32)]
 
 
 def test_the_nets_of_oodgen_have_the_published_sizes():

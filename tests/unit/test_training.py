@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -138,7 +139,8 @@ def test_the_learning_rate_decays_with_every_step(tmp_path):
     chosen["optimizer"]["decay"] = 0.5
     run_ = Run(0, CPU, tmp_path / "checkpoint.pt", "")
     data = Stream(torch.rand(4, 1), torch.zeros(4, dtype=torch.int64), 2)
-    training.train(network, loss, data, chosen, run_)
+    trained = training.train(network, loss, data, chosen, run_)
+    assert [row["learning_rate"] for row in trained.history] == [0.1 * 0.5, 0.1 * 0.5**3]
     # Adam's steps are as long as the learning rate where the gradient is constant
     assert start - network.weight.item() == pytest.approx(0.1 * (1 + 0.5 + 0.25 + 0.125), abs=1e-6)
 
@@ -167,6 +169,21 @@ def test_other_inputs_come_beside_each_batch_each_before_any_twice(tmp_path):
     assert len(seen) == 16
     for start in (0, 3, 8, 11):
         assert sorted(seen[start : start + 3]) == [0, 1, 2]
+
+
+def test_no_more_come_beside_a_batch_than_it_has(tmp_path):
+    sizes = []
+
+    def loss(batch, targets, others):
+        sizes.append((len(batch), len(others)))
+        return {"loss": network(batch).mean()}
+
+    network = nn.Linear(1, 1)
+    data = Stream(torch.rand(7, 1), torch.zeros(7, dtype=int), 4, beside=torch.rand(9, 1))
+    training.train(
+        network, loss, data, settings(1, 4, 0.1), Run(0, CPU, tmp_path / "checkpoint.pt", "")
+    )
+    assert sizes == [(4, 4), (3, 3)]
 
 
 @pytest.mark.parametrize("stop_at", [None, 12])
@@ -555,6 +572,35 @@ def test_a_fused_optimiser_takes_the_steps_of_a_plain_one(name, more):
         found.append(weights.detach())
     torch.testing.assert_close(*found)
     assert not torch.equal(found[0], start)
+
+
+@pytest.mark.parametrize("wrapped", [None, "state", "state_dict"])
+def test_released_weights_take_the_place_of_training(tmp_path, wrapped):
+    torch.manual_seed(0)
+    released, network = (
+        nn.Sequential(OrderedDict(first=nn.Linear(3, 2), norm=nn.BatchNorm1d(2))) for _ in range(2)
+    )
+    state = {
+        f"module.{name.replace('first', 'fc')}": value
+        for name, value in released.state_dict().items()
+    }
+    training.save_model(tmp_path / "w.pt", {wrapped: state} if wrapped else state)
+    names = {r"^module\.": "", "^fc": "first"}
+    trained = training.load_weights(network, tmp_path / "w.pt", names)
+    assert same(network.state_dict(), released.state_dict())
+    assert same(trained.best_state, released.state_dict())
+    assert [row["loaded"] for row in trained.history] == [3 * 2 + 2 + 4 * 2 + 1]
+
+
+def test_released_weights_that_do_not_fit_are_listed(tmp_path):
+    state = {"weight": torch.zeros(2, 4), "extra": torch.zeros(1)}
+    training.save_model(tmp_path / "w.pt", state)
+    message = (
+        r"w\.pt: 3 names do not fit, the first of them:\n  bias: not in the file\n"
+        r"  extra: not in the network\n  weight: \[2, 4\] in the file, \[2, 3\] in the network"
+    )
+    with pytest.raises(InputError, match=message):
+        training.load_weights(nn.Linear(3, 2), tmp_path / "w.pt", {})
 
 
 def test_a_gpu_looks_at_as_many_images_at_once_as_it_scores():

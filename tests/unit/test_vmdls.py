@@ -266,7 +266,9 @@ def test_weights_of_the_backbone_alone_do_too(tmp_path):
 def test_weights_of_another_net_are_an_error(tmp_path, changes, message):
     path, _ = backbone(tmp_path, **changes)
     with pytest.raises(InputError, match=message):
-        classifiers.load_features(classifiers.build_features(SETTINGS), load_model(path), path)
+        classifiers.load_features(
+            classifiers.build_features(SETTINGS), load_model(path)["state"], path
+        )
 
 
 def test_a_frozen_backbone_stays_in_eval_mode():

@@ -14,6 +14,7 @@ with job(snakemake):
         tuple(map(int, snakemake.wildcards.shape.split("x"))),
         params.invert,
         Path(params.folder),
+        params.first,
     )
     image_set.save(snakemake.output.images)
     image_set.save_manifest(

@@ -121,4 +121,5 @@ def fit(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier, Trained]:
     return network.eval(), trained
 
 
+NETWORKS = {"classifier": build}
 MODELS = {"classifier": fit}

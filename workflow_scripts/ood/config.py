@@ -192,6 +192,8 @@ class Loader:
         for path, module in found:
             content = load_yaml(path)
             for kind, schema in content.get("models", {}).items():
+                # any model can be had as it was released
+                schema["properties"]["weights"] = {"$ref": "shared.yaml#/$defs/weights"}
                 self.schemas["models"][kind] = schema
                 self.modules["models"][kind] = module
             if "method" in content:
@@ -216,15 +218,7 @@ class Loader:
 
         :raises InputError: on the first mistake
         """
-        folder = self.root / "benchmarks"
-        known = [path.stem for path in folder.glob("*.yaml")]
-        found = {}
-        for name in self.config["benchmarks"]:
-            if name not in known:
-                raise InputError(
-                    f"{self.source}: benchmarks: unknown benchmark {name!r}{nearest(name, known)}"
-                )
-            found[name] = self.benchmark(name)
+        found = {name: self.benchmark(name) for name in self.config["benchmarks"]}
         methods = {method for benchmark in found.values() for method in benchmark.methods}
         chosen = self.config["methods"]
         for key, names in (
@@ -254,12 +248,13 @@ class Loader:
             for name, settings in benchmark.methods.items()
             if (chosen == "all" or name in chosen or name in varied)
             and (benchmark.validation or not self.fits(settings, "needs_validation"))
+            and len(benchmark.classes) >= self._least_classes(benchmark, settings)
         }
         if not methods:
             raise InputError(
                 f"{self.source}: methods: the benchmark {benchmark.name!r} can run none of "
                 f"{', '.join(chosen)}; it has {', '.join(benchmark.methods)}, some of which need a "
-                "validation OOD set"
+                "validation OOD set or more ID classes"
             )
         models = {}
         needed = [m for one in methods.values() for m in self.models_of("methods", one)]
@@ -280,11 +275,51 @@ class Loader:
         self._check_sizes(in_order, len(benchmark.classes), f"benchmarks/{benchmark.name}.yaml")
         return dataclasses.replace(benchmark, methods=methods, models=in_order, ood=ood)
 
-    def benchmark(self, name: str) -> Benchmark:
-        """One benchmark, checked."""
-        source = f"benchmarks/{name}.yaml"
+    def _benchmark_file(self, name: str) -> tuple[str, dict]:
+        """The file that describes a benchmark, and its content. A number at the end of a name
+        chooses the ID classes of a file with ``split``; the content has them then.
+
+        :raises InputError: if there is no such benchmark
+        """
+        folder = self.root / "benchmarks"
+        known = [path.stem for path in folder.glob("*.yaml")]
+        stem, number = re.fullmatch(r"(.*?)(\d*)", name).groups()
+        if name not in known and stem not in known:
+            raise InputError(
+                f"{self.source}: benchmarks: unknown benchmark {name!r}{nearest(name, known)}"
+            )
+        chosen = name if name in known else stem
+        source = f"benchmarks/{chosen}.yaml"
         content = load_yaml(self.root / source)
         check_schema(content, self.files["benchmark"], source)
+        if "split" not in content:
+            if chosen == name:
+                return source, content
+            raise InputError(
+                f"{self.source}: benchmarks: unknown benchmark {name!r}{nearest(name, known)}"
+            )
+        self._known_dataset(content["id"]["dataset"], source, "id.dataset")
+        every = range(len(REGISTRY[content["id"]["dataset"]].classes or ()))
+        # one class alone, or the first so many and not all
+        numbers = every if content["split"] == "only" else every[1:]
+        if chosen == name or int(number) not in numbers:
+            raise InputError(
+                f"{self.source}: benchmarks: {name!r}: {source} needs a number at the end, "
+                f"{stem}{numbers[0]} to {stem}{numbers[-1]}"
+            )
+        taken = [int(number)] if content["split"] == "only" else list(range(int(number)))
+        others = [k for k in every if k not in taken]
+        content["id"]["classes"] = taken
+        content["title"] = content["title"].format(number=number)
+        for entries in content["ood"].values():
+            for entry in entries:
+                if isinstance(entry, dict) and entry.get("classes") == "others":
+                    entry["classes"] = others
+        return source, content
+
+    def benchmark(self, name: str) -> Benchmark:
+        """One benchmark, checked."""
+        source, content = self._benchmark_file(name)
         original = content["id"]["dataset"]
         dataset = self._stand_in(original, source, "id.dataset")
         if missing := {"train", "test"} - set(REGISTRY[dataset].splits):
@@ -366,6 +401,8 @@ class Loader:
     def _classes(
         self, dataset: str, classes: list[int] | None, source: str, key: str
     ) -> tuple[int, ...] | None:
+        if classes == "others":
+            raise InputError(f"{source}: {key}: 'others' needs a 'split' of the ID classes")
         names = REGISTRY[dataset].classes
         known = None if names is None else tuple(range(len(names)))
         if classes is None:
@@ -520,6 +557,15 @@ class Loader:
                         f"{source}: models.{name}.{key}: {settings[key]} is more than the "
                         f"{n_classes} ID classes; lower it under 'settings' of the benchmark"
                     )
+
+    def _least_classes(self, benchmark: Benchmark, settings: dict) -> int:
+        """How many ID classes a method's models need, as their schemas say."""
+        waiting, least = self.models_of("methods", settings), 1
+        while waiting:
+            one = benchmark.models[waiting.pop()]
+            least = max(least, self.schemas["models"][one["type"]].get("min_classes", 1))
+            waiting += self.models_of("models", one)
+        return least
 
     def _vary(
         self, recipe: dict, section: str, name: str, path: str, value: object, variant: str

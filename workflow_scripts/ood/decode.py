@@ -191,17 +191,29 @@ def patches(folder: Path, files: tuple[str, ...], argument: str | None, shape: S
 
 
 NOISE_SEEDS = {"gaussian": 0, "uniform": 1, "sphere": 2, "bright_uniform": 3, "noisy_id": 4}
+# places between the two test images of a mean
+INTERP_DISTANCE = 100
 
 
 def generate_noise(
     name: str, shape: tuple[int, int, int], known: np.ndarray | None = None
 ) -> np.ndarray:
-    """10,000 images of pixel noise, 2,000 points on a sphere, or noise on every ID image; the same
-    on every machine.
+    """10,000 images of pixel noise, 2,000 points on a sphere, noise on every ID image, or means of
+    two; the same on every machine.
 
     :param known: uint8 ID images ``[N, H, W, C]``, for the noises around them
-    :return: ``[N, H, W, C]``, uint8, or float32 where values leave [0, 1]
+    :return: ``[N, H, W, C]``, uint8, or float32 where values leave [0, 1] or lie between bytes
+    :raises InputError: if there are too few images for means of two
     """
+    if name == "interp":
+        if len(known) <= INTERP_DISTANCE:
+            raise InputError(
+                f"interp: means of two images {INTERP_DISTANCE} places apart need more than "
+                f"{len(known)} ID test images"
+            )
+        # the released code lets the first images pass unmixed; here they are left out
+        first, second = known[:-INTERP_DISTANCE], known[INTERP_DISTANCE:]
+        return ((first / 255 + second / 255) / 2).astype(np.float32)
     generator = np.random.default_rng(NOISE_SEEDS[name])
     if name == "sphere":
         points = generator.normal(size=(2_000, *shape))
@@ -269,11 +281,13 @@ def prepare(
     shape: Shape,
     invert: bool,
     folder: Path,
+    first: int | None = None,
 ) -> tuple[ImageSet, dict[str, str]]:
     """Verify, decode and convert one split.
 
     :param files: published digests by file name, in the decoder's order
     :param folder: where the files are
+    :param first: how many images are kept, in the files' order; None for all
     :return: the image set in ``shape``, and the digests found
     :raises InputError: naming a file that is not the published one
     """
@@ -288,4 +302,5 @@ def prepare(
                 "published file."
             ) from error
     images, labels = DECODERS[decoder](folder, tuple(files), argument, shape)
+    images, labels = images[:first], labels[:first]
     return ImageSet(convert(images, shape, invert), np.asarray(labels, dtype=np.int64)), digests

@@ -1,7 +1,8 @@
 """The contract of a method, and the one way to score an image set.
 
 A method's module has ``MODELS``, what it trains, by type: ``fit(settings, inputs, run)`` gives the
-network and what its training leaves; and for its detectors ``fit(settings, inputs, run)`` ->
+network and what its training leaves; ``NETWORKS``, by type too: ``build(settings)``, the network
+with fresh weights; and for its detectors ``fit(settings, inputs, run)`` ->
 ``Fitted`` and ``load(content, machine)`` -> ``Detector``. Where its schema says so, it also has
 ``at_snapshot(detector, state)``, the detector with a state or settings that the ``oracle`` protocol
 chooses from, and ``generate(settings, inputs, run)`` -> ``PseudoOOD``.

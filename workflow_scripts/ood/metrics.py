@@ -330,8 +330,8 @@ def open_set(decisions: Decisions, classes: list[int]) -> dict[str, float]:
     :return: the macro F1 over K + 1 classes at the threshold that accepts 95 % of ID images, where
         that is found on the ID images of the other random half (``f1``) or on all that are judged
         (``f1_original``, as published), and at the best threshold (``f1_best``, an oracle);
-        ``cauroc``, the area under the share of ID images accepted and right over the share of OOD
-        images accepted
+        ``cauroc``, the area under the share of the rightly classified ID images that are accepted
+        over the share of OOD images accepted; 0 where none is classified rightly
     """
     curve = f1_curve(decisions, classes)
     known = decisions.labels >= 0
@@ -342,7 +342,9 @@ def open_set(decisions: Decisions, classes: list[int]) -> dict[str, float]:
         others = decisions.scores[known & ~part]
         if len(others):
             thresholds[part] = threshold_at(others, 0.95)
-    false, true = (np.append(0.0, curve[name]) for name in ("ood_accepted", "known_accuracy"))
+    false, hits = (np.append(0.0, curve[name]) for name in ("ood_accepted", "known_accuracy"))
+    # all are accepted in the end
+    true = hits / hits[-1] if hits[-1] else hits
     return {
         "f1": _f1_accepting(decisions.scores <= thresholds, decisions, classes),
         "f1_original": float(curve["f1"][np.searchsorted(curve["threshold"], whole)]),

@@ -26,12 +26,12 @@ def _save(figure, path: str | Path) -> None:
 
 
 def curves(path: str | Path, history: pd.DataFrame) -> None:
-    """One panel per recorded term over epochs, with the validation images' where there are any."""
-    names = [
-        name
-        for name in history.columns.drop(["epoch", "step", "images_per_second", "seconds"])
-        if not name.startswith("validation_")
-    ]
+    """One panel per recorded term over epochs, with the validation images' where there are any; the
+    learning rate where it changes."""
+    left_out = ["epoch", "step", "images_per_second", "seconds"]
+    if history["learning_rate"].nunique() == 1:
+        left_out.append("learning_rate")
+    names = [name for name in history.columns.drop(left_out) if not name.startswith("validation_")]
     figure, axes = plt.subplots(
         1, len(names), figsize=(3.6 * len(names), 3), squeeze=False, layout="constrained"
     )

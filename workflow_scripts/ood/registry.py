@@ -32,6 +32,7 @@ class Dataset:
     :param decoder: a function of ``ood.decode``
     :param classes: class names in label order; None where there are too many to list
     :param invert: the published images are dark on light where MNIST is light on dark
+    :param first: how many images of a split are taken, in the files' order; None for all
     :param stand_in_for: the set that this one replaces where that one cannot be had
     :param mirror_folder: a mirror's folder for the files, where it is not the dataset's name
     :param files_of: the dataset that this one shares its files with
@@ -47,6 +48,7 @@ class Dataset:
     decoder: str | None = None
     classes: tuple[str, ...] | None = None
     invert: bool = False
+    first: int | None = None
     stand_in_for: str | None = None
     mirror_folder: str | None = None
     files_of: str | None = None
@@ -81,6 +83,7 @@ TINY_IMAGENET = "Le, Yang: Tiny ImageNet visual recognition challenge, 2015"
 ODIN = "Liang, Li, Srikant: ODIN, ICLR 2018"
 VMDLS = "Dinari, Freifeld: Variational- and metric-based deep latent space, UAI 2022"
 LSUN = "Yu et al.: LSUN, arXiv 1506.03365; " + ODIN
+KMNIST = "http://codh.rois.ac.jp/kmnist/dataset/kmnist/"
 RESIZE_NOTE = "resized without antialiasing: the artefacts make it easy"
 
 
@@ -174,7 +177,7 @@ def _tiny_imagenet(
 
 # noise by itself, and noise around a benchmark's ID training or test images
 NOISES = ("gaussian", "uniform", "bright_uniform")
-ID_NOISES = {"sphere": "train", "noisy_id": "test"}
+ID_NOISES = {"sphere": "train", "noisy_id": "test", "interp": "test"}
 
 REGISTRY: dict[str, Dataset] = {
     "digits": Dataset(
@@ -215,6 +218,27 @@ REGISTRY: dict[str, Dataset] = {
         splits=IDX_SPLITS,
         decoder="idx",
         classes=DIGITS,
+    ),
+    "kmnist": Dataset(
+        title="Kuzushiji-MNIST, cursive Japanese characters",
+        shape=(28, 28, 1),
+        licence="CC BY-SA 4.0",
+        citation="Clanuwat et al.: Deep learning for classical Japanese literature, "
+        "arXiv 1812.01718",
+        files=_files(
+            *(
+                RawFile(name, f"md5:{digest}", (f"{KMNIST}{name}",))
+                for name, digest in {
+                    "train-images-idx3-ubyte.gz": "bdb82020997e1d708af4cf47b453dcf7",
+                    "train-labels-idx1-ubyte.gz": "e144d726b3acfaa3e44228e80efcd344",
+                    "t10k-images-idx3-ubyte.gz": "5c965bf0a639b31b8f53240b1b52f4d7",
+                    "t10k-labels-idx1-ubyte.gz": "7320c461ea6c1c855c0b718fb2a4b134",
+                }.items()
+            )
+        ),
+        splits=IDX_SPLITS,
+        decoder="idx",
+        classes=tuple("おきすつなはまやれを"),
     ),
     "fashion_mnist": Dataset(
         title="Fashion-MNIST articles of clothing",
@@ -307,6 +331,8 @@ REGISTRY: dict[str, Dataset] = {
         splits={"test": (("images_evaluation.zip",), "folder")},
         decoder="pictures",
         invert=True,
+        # as VMDLS takes them, of 13,180
+        first=10_000,
     ),
     "omniglot_small": Dataset(
         title="Omniglot characters, the two small background sets",
@@ -482,6 +508,13 @@ REGISTRY: dict[str, Dataset] = {
         shape=None,
         licence="generated",
         citation=VMDLS,
+        splits={"test": ((), None)},
+    ),
+    "interp": Dataset(
+        title="Means of two ID test images, 100 places apart",
+        shape=None,
+        licence="generated",
+        citation="Tack et al.: CSI, NeurIPS 2020",
         splits={"test": ((), None)},
     ),
     "noisy_id": Dataset(

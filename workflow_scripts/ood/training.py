@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import pickle
+import re
 import time
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
@@ -284,6 +285,44 @@ class Trained:
     best_state: dict[str, Tensor] | None = None
 
 
+def load_weights(network: nn.Module, path: str | Path, names: dict[str, str]) -> Trained:
+    """Put the weights of a file in the place of training.
+
+    :param path: a state dict, alone or under ``state_dict`` or ``state``
+    :param names: regular expressions and what is put in their place, one after the other, to get
+        our names from the file's
+    :return: a history of one row
+    :raises InputError: with the first names that do not fit
+    """
+    content = load_model(path)
+    state = content.get("state_dict", content.get("state", content))
+    found = {}
+    for theirs, value in state.items():
+        ours = theirs
+        for pattern, replacement in names.items():
+            ours = re.sub(pattern, replacement, ours)
+        found[ours] = value
+    wanted = network.state_dict()
+    faults = [f"{name}: not in the file" for name in wanted if name not in found]
+    faults += [f"{name}: not in the network" for name in found if name not in wanted]
+    faults += [
+        f"{name}: {list(value.shape)} in the file, {list(wanted[name].shape)} in the network"
+        for name, value in found.items()
+        if name in wanted and value.shape != wanted[name].shape
+    ]
+    if faults:
+        listed = "\n".join(f"  {fault}" for fault in faults[:10])
+        raise InputError(
+            f"{path}: {len(faults)} names do not fit, the first of them:\n{listed}\nChange 'names' "
+            "under 'weights' of the model's settings, or the settings of the network."
+        )
+    network.load_state_dict(found)
+    loaded = sum(value.numel() for value in found.values())
+    row = {"epoch": 0, "step": 0, "learning_rate": 0.0, "loaded": loaded}
+    row |= {"images_per_second": math.nan, "seconds": 0.0}
+    return Trained([row], 0, best_epoch=0, best_state=cpu_state(network))
+
+
 def save_trained(folder: Path, settings: dict, network: nn.Module, trained: Trained) -> int:
     """``model.pt`` (settings, last state, size) and ``states.pt`` (best state, snapshots by step).
 
@@ -447,7 +486,8 @@ class Stream:
         chosen = self._drawn[part]
         found = [to_unit(self.inputs[chosen])]
         if self.beside is not None:
-            found.append(to_unit(self.beside[self._drawn_beside[part]]))
+            # no more than the batch has in an epoch's last step
+            found.append(to_unit(self.beside[self._drawn_beside[part][: len(chosen)]]))
         if self.augment:
             found = [self.augment(one) for one in found]
         return found[0], self.labels[chosen], *found[1:]
@@ -712,7 +752,8 @@ def train(
         _check_finite(means, done, schedule, machine)
         passes = done * data.batch_size / len(data.inputs) if schedule.by_steps else epoch
         speed = {"images_per_second": progress.images / seconds, "seconds": seconds}
-        history.append({"epoch": passes, "step": done, **means, **speed})
+        facts = {"epoch": passes, "step": done, "learning_rate": schedule.rate(done - 1)}
+        history.append(facts | means | speed)
         if watch.best is not None and watch.best(history) == epoch:
             progress.best = _state(part)
         _report(means, done, schedule.total, seconds / length, speed["images_per_second"])

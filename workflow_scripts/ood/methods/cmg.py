@@ -59,7 +59,8 @@ def build_cvae(settings: dict) -> CVAE:
         settings["latent"],
         settings["hidden"],
         settings["width"],
-        settings["padding"],
+        # the other architecture has none
+        settings.get("padding", 0),
     )
 
 
@@ -103,6 +104,7 @@ def fit_cvae(settings: dict, inputs: Inputs, run: Run) -> tuple[CVAE, Trained]:
     return cvae.eval(), trained
 
 
+NETWORKS = {"cmg_cvae": build_cvae}
 MODELS = {"cmg_cvae": fit_cvae}
 
 

@@ -269,6 +269,7 @@ def fit_head(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier, Trai
     return network.eval(), trained
 
 
+NETWORKS = {"csi_encoder": Encoder, "csi_classifier": build_head}
 MODELS = {"csi_encoder": fit_encoder, "csi_classifier": fit_head}
 
 

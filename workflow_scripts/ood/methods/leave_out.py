@@ -178,6 +178,7 @@ def fit_member(settings: dict, inputs: Inputs, run: Run) -> tuple[Member, Traine
     return network.eval(), trained
 
 
+NETWORKS = {"leave_out_member": Member}
 MODELS = {"leave_out_member": fit_member}
 
 

@@ -143,6 +143,7 @@ def fit_pixelcnn(settings: dict, inputs: Inputs, run: Run) -> tuple[PixelCNN, Tr
     return network.eval(), trained
 
 
+NETWORKS = {"pixelcnn": build}
 MODELS = {"pixelcnn": fit_pixelcnn}
 
 

@@ -448,6 +448,7 @@ def fit_classifier(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier
     return network.eval(), trained
 
 
+NETWORKS = {"oodgen_cvae": build_cvae, "oodgen_classifier": classifiers.build}
 MODELS = {"oodgen_cvae": fit_cvae, "oodgen_classifier": fit_classifier}
 
 

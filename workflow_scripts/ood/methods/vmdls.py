@@ -326,6 +326,7 @@ def fit_autoencoder(settings: dict, inputs: Inputs, run: Run) -> tuple[AutoEncod
     return network.eval(), trained
 
 
+NETWORKS = {"vmdls_encoder": Encoder, "vmdls_autoencoder": build_autoencoder}
 MODELS = {"vmdls_encoder": fit_encoder, "vmdls_autoencoder": fit_autoencoder}
 
 

@@ -7,24 +7,76 @@ from torch import Tensor, nn
 
 from ood.models import mnist_conv, resnet18, resnet50
 from ood.models.base import Normalized
-from ood.models.resnet import BLOCKS
+
+
+def enlarged(scale: int, convolution: nn.Conv2d) -> nn.Sequential:
+    """A convolution of the map after repeating each pixel ``scale`` times in both directions."""
+    layers = [nn.Upsample(scale_factor=scale)] if scale > 1 else []
+    return nn.Sequential(*layers, convolution)
 
 
 class UpBlock(nn.Module):
-    """A residual block after doubling the map by repetition."""
+    """A residual block that can double the map: 3x3 to as many filters as came in, then, in the
+    doubled map, 3x3 to ``channels``; the shortcut is projected where the shape changes."""
 
-    def __init__(self, block: type[nn.Module], in_channels: int, channels: int, double: bool):
+    expansion = 1
+
+    def __init__(self, inputs: int, channels: int, scale: int):
         super().__init__()
-        self.double = double
-        self.block = block(in_channels, channels, 1)
+        self.body = nn.Sequential(
+            nn.Conv2d(inputs, inputs, 3, padding=1, bias=False),
+            nn.BatchNorm2d(inputs),
+            nn.ReLU(),
+            enlarged(scale, nn.Conv2d(inputs, channels, 3, padding=1, bias=False)),
+            nn.BatchNorm2d(channels),
+        )
+        self.shortcut = widened(inputs, channels, scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.block(F.interpolate(x, scale_factor=2.0) if self.double else x)
+        return F.relu(self.body(x) + self.shortcut(x))
+
+
+class UpBottleneck(nn.Module):
+    """1x1 to ``channels``, 3x3 in the doubled map, 1x1 to four times as many; and a shortcut."""
+
+    expansion = 4
+
+    def __init__(self, inputs: int, channels: int, scale: int):
+        super().__init__()
+        outputs = self.expansion * channels
+        self.body = nn.Sequential(
+            nn.Conv2d(inputs, channels, 1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            enlarged(scale, nn.Conv2d(channels, channels, 3, padding=1, bias=False)),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            nn.Conv2d(channels, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        self.shortcut = widened(inputs, outputs, scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.body(x) + self.shortcut(x))
+
+
+def widened(inputs: int, outputs: int, scale: int) -> nn.Sequential:
+    """A 1x1 convolution with batch norm, in the doubled map, where the shape changes."""
+    if scale == 1 and inputs == outputs:
+        return nn.Sequential()
+    convolution = nn.Conv2d(inputs, outputs, 1, bias=False)
+    return nn.Sequential(enlarged(scale, convolution), nn.BatchNorm2d(outputs))
+
+
+UP_BLOCKS = {18: (UpBlock, (2, 2, 2, 2)), 50: (UpBottleneck, (3, 4, 6, 3))}
 
 
 class ResNetDecoder(nn.Sequential):
-    """A residual network backwards: linear, four stages of blocks from 512 to 64 filters that
-    double the map three times, 3x3 to the image's channels.
+    """A residual network backwards, as the auto-encoder that the authors took has it: linear to 512
+    maps of an eighth of the image, four stages of blocks to 256, 128, 64 and 64 filters (times the
+    block's expansion), the first three of which double the map; 3x3 to the image's channels.
+
+    8,625,600 parameters for 18 layers, 32x32x3 and a latent of 256.
 
     :param shape: ``(H, W, C)``; H and W must be multiples of 8
     :param layers: 18 or 50
@@ -32,20 +84,20 @@ class ResNetDecoder(nn.Sequential):
 
     def __init__(self, shape: tuple[int, int, int], latent: int, layers: int, width: float):
         height, size_w, channels = shape
-        block, repeats = BLOCKS[layers]
-        filters = [max(1, round(base * width)) for base in (512, 256, 128, 64)]
-        base = (block.expansion * filters[0], height // 8, size_w // 8)
+        block, repeats = UP_BLOCKS[layers]
+        first, *filters = (max(1, round(base * width)) for base in (512, 256, 128, 64, 64))
+        base = (block.expansion * first, height // 8, size_w // 8)
         parts = OrderedDict(
             linear=nn.Linear(latent, base[0] * base[1] * base[2]), shape=nn.Unflatten(1, base)
         )
         inputs = base[0]
-        for number, (outputs, count) in enumerate(zip(filters, repeats[::-1], strict=True)):
+        for number, (outputs, count) in enumerate(zip(filters, repeats, strict=True), 1):
             blocks = []
             for index in range(count):
-                blocks.append(UpBlock(block, inputs, outputs, number > 0 and index == 0))
+                blocks.append(block(inputs, outputs, 2 if number < 4 and index == 0 else 1))
                 inputs = block.expansion * outputs
-            parts[f"stage{4 - number}"] = nn.Sequential(*blocks)
-        parts["image"] = nn.Conv2d(inputs, channels, 3, padding=1)
+            parts[f"stage{number}"] = nn.Sequential(*blocks)
+        parts["image"] = nn.Conv2d(inputs, channels, 3, padding=1, bias=False)
         super().__init__(parts)
 
 

@@ -33,6 +33,9 @@ class Causal(nn.Module):
         super().__init__()
         size = (rows[1] - rows[0] + 1, columns[1] - columns[0] + 1)
         self.conv = nn.Conv2d(inputs, outputs, size, stride)
+        # as a masked kernel centred on the pixel has it: Glorot's bound counts the masked entries
+        full = [2 * max(map(abs, span)) + 1 for span in (rows, columns)]
+        self.bound = math.sqrt(6 / ((inputs + outputs) * full[0] * full[1]))
         # in the order of F.pad; what is negative is cut off
         self.padding = (-columns[0], columns[1], -rows[0], rows[1])
 
@@ -151,6 +154,11 @@ class PixelCNN(nn.Module):
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
+        # the source fills whole kernels and then masks them: what is left is smaller than Glorot's
+        # numbers for the cut ones, and so is the penalty that a training begins with
+        for module in self.modules():
+            if isinstance(module, Causal):
+                nn.init.uniform_(module.conv.weight, -module.bound, module.bound)
 
     def forward(self, values: Tensor) -> Tensor:
         """The head's outputs ``[N, O, H, W]`` for pixel values 0 .. 255, float ``[N, C, H, W]``."""

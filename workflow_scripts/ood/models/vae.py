@@ -36,7 +36,8 @@ class ConvEncoder(nn.Sequential):
 
 
 class ConvDecoder(nn.Sequential):
-    """Linear layers, then two transposed convolutions that double the map; sigmoid output."""
+    """Two linear layers with a ReLU between, then two transposed convolutions that double the map;
+    sigmoid output."""
 
     def __init__(self, shape: tuple[int, int, int], inputs: int, hidden: int, width: float):
         height, size_w, channels = shape
@@ -46,7 +47,6 @@ class ConvDecoder(nn.Sequential):
             nn.Linear(inputs, hidden),
             nn.ReLU(),
             nn.Linear(hidden, base[0] * base[1] * base[2]),
-            nn.ReLU(),
             nn.Unflatten(1, base),
             nn.ConvTranspose2d(first, second, 4, 2, 1),
             nn.ReLU(),
@@ -56,11 +56,11 @@ class ConvDecoder(nn.Sequential):
 
 
 class ResidualBlock(nn.Sequential):
-    """ReLU, 3x3, BN, ReLU, 1x1, BN, added to the input."""
+    """3x3, BN, ReLU, 1x1, BN of relu(x), added to relu(x): the released code's first ReLU works in
+    place, so its skip is not the input."""
 
     def __init__(self, channels: int):
         super().__init__(
-            nn.ReLU(),
             nn.Conv2d(channels, channels, 3, 1, 1, bias=False),
             nn.BatchNorm2d(channels),
             nn.ReLU(),
@@ -69,6 +69,7 @@ class ResidualBlock(nn.Sequential):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(x)
         return x + super().forward(x)
 
 

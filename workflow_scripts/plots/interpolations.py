@@ -1,0 +1,36 @@
+"""For each class two ID images, what OODGen's VAE makes of them, and of the latents between."""
+
+from workflow_job import job
+
+STEPS = 6
+
+with job(snakemake):
+    from pathlib import Path
+
+    import torch
+
+    import fitting
+    from ood import plots
+    from ood.images import to_array, to_unit
+    from ood.methods import oodgen
+    from ood.training import Saved, tensors
+
+    params = snakemake.params
+    images, labels = tensors(fitting.training_images(snakemake))
+    shares = torch.linspace(0, 1, STEPS)[:, None]
+    heads = ["image", *(f"{share:.0%}" for share in shares.flatten().tolist()), "image"]
+    with fitting.machine(snakemake) as chosen:
+        for name, path in zip(params.names, snakemake.output, strict=True):
+            saved = Saved(Path(params.run) / f"seed{params.seeds[0]}" / "models" / name)
+            cvae = oodgen.restore_cvae(**saved.content, machine=chosen)
+            rows = []
+            for k, label in enumerate(params.classes):
+                pair = to_unit(images[labels == k][[0, -1]].to(chosen.device))
+                one_hot = torch.full((2,), k, device=chosen.device)
+                with torch.no_grad():
+                    first, last = cvae.encode(pair, one_hot)[0]
+                    between = torch.lerp(first, last, shares.to(chosen.device))
+                    drawn = cvae.decode(between, cvae.one_hot(one_hot[:1]).expand(STEPS, -1))
+                strip = torch.cat([pair[:1], drawn, pair[1:]])
+                rows.append((f"class {label}", to_array(strip)))
+            plots.grid(path, rows, heads)
