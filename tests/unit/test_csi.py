@@ -52,7 +52,6 @@ HEAD = {
     "head_dropout": 0,
     "extra_outputs": 1,
     "joint": False,
-    "shift": "rotation",
     "passes": 2,
     "epochs": 4,
     "batch_size": 8,
@@ -495,6 +494,15 @@ def test_the_joint_head_is_averaged_over_the_shifts(tmp_path, image_set, labelle
         expected = F.softmax(logits / 4, dim=1).max(1)
         torch.testing.assert_close(one.score(images), -expected.values, atol=1e-6, rtol=1e-6)
         assert torch.equal(one.predict(images), expected.indices)
+
+
+def test_a_joint_head_has_the_shift_of_its_encoder(tmp_path, image_set):
+    saved = encoder(tmp_path, image_set, labeled=True, shift="cutperm")
+    joint, _ = head(tmp_path, image_set, saved, joint=True)
+    assert csi.restore_joint(**joint.content, machine=CPU).extractor.kind == "cutperm"
+    alone = encoder(tmp_path / "alone", image_set, shift="none")
+    with pytest.raises(InputError, match="a joint head needs an encoder with a shift"):
+        head(tmp_path, image_set, alone, joint=True)
 
 
 def test_views_of_another_size_need_no_other_detector(tmp_path, image_set):

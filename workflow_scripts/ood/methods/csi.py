@@ -204,13 +204,20 @@ def few(image_set: ImageSet, count: int | None) -> ImageSet:
 # Linear heads on the frozen trunk of a labelled encoder
 
 
+class Joint(Classifier):
+    """The trunk with an output for each pair of class and shift, k C .. k C + C - 1 of shift k. The
+    buffer says which kind of shift the encoder has, by its place in ``SHIFTS``."""
+
+    def __init__(self, features: nn.Module, n_classes: int):
+        super().__init__(features, None, max(SHIFTS.values()) * n_classes)
+        self.register_buffer("kind", torch.tensor(0))
+
+
 def build_head(settings: dict) -> Classifier:
-    """The trunk with a linear head: for the classes an ordinary classifier, or ``joint`` with an
-    output for each pair, k C .. k C + C - 1 of shift k."""
-    if not settings["joint"]:
-        return classifiers.build(settings)
-    outputs = SHIFTS[settings["shift"]] * settings["n_classes"]
-    return Classifier(classifiers.build_features(settings), None, outputs)
+    """The trunk with a linear head: for the classes an ordinary classifier, or ``Joint``."""
+    if settings["joint"]:
+        return Joint(classifiers.build_features(settings), settings["n_classes"])
+    return classifiers.build(settings)
 
 
 def fit_head(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier, Trained]:
@@ -219,16 +226,20 @@ def fit_head(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier, Trai
 
     :param settings: of ``build_head`` and ``train``, with the trunk's as in the ``encoder``;
         ``passes``: how many draws of the views there are; an epoch takes the next
+    :raises InputError: if the head is ``joint`` and the encoder knows no shifts
     """
-    saved = inputs.models["encoder"]
-    machine = run.machine
+    saved, machine = inputs.models["encoder"], run.machine
+    kind, classes = saved.settings["shift"] if settings["joint"] else "none", settings["n_classes"]
+    if settings["joint"] and kind == "none":
+        raise InputError(f"{saved.name}: a joint head needs an encoder with a shift, not 'none'")
     torch.manual_seed(run.seed)
     network = build_head(settings)
+    if settings["joint"]:
+        network.kind.fill_(list(SHIFTS).index(kind))
     classifiers.load_features(network.features, saved.state, saved.folder)
     network.to(machine.device, memory_format=torch.channels_last).eval()
     network.features.requires_grad_(False)
     views = views_of(saved.settings)
-    kind, classes = settings["shift"] if settings["joint"] else "none", settings["n_classes"]
     image_set = few(inputs.images, saved.settings["training_images"])
     images, labels = (part.to(machine.device) for part in tensors(image_set))
 
@@ -465,7 +476,7 @@ def restore_joint(settings: dict, state: dict[str, Tensor], machine: Machine) ->
     network = build_head(settings)
     network.load_state_dict(state)
     network.to(machine.device, memory_format=torch.channels_last).eval().requires_grad_(False)
-    return Remembered(Averaged(network, settings["shift"], settings["n_classes"]))
+    return Remembered(Averaged(network, list(SHIFTS)[int(network.kind)], settings["n_classes"]))
 
 
 def load(content: dict, machine: Machine) -> CSIDetector | JointDetector:
