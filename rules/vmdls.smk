@@ -3,8 +3,13 @@
 
 use rule train as train_vmdls_encoder with:
     "Train the latent space, from scratch or from a classifier's backbone."
+    input:
+        unpack(edges(PLAN.models_and_images, PLAN.validation_images)),
+        weights=PLAN.weights,
     wildcard_constraints:
         model=PLAN.models_of_type("vmdls_encoder"),
+    params:
+        validation=PLAN.validation_set,
 
 
 use rule train as train_vmdls_autoencoder with:
@@ -15,8 +20,12 @@ use rule train as train_vmdls_autoencoder with:
 
 use rule fit as fit_gaussians with:
     "Fit a Gaussian to the features of every class."
+    input:
+        unpack(edges(PLAN.models_and_states, PLAN.id_images)),
     wildcard_constraints:
         method=PLAN.methods_of("vmdls"),
+    params:
+        validation=PLAN.validation_set,
 
 
 # the first method that uses each encoder

@@ -126,8 +126,9 @@ class Plan:
         return self._images("images", w, self.of(w).dataset, ID_NOISES[w.dataset])
 
     def validation_images(self, w) -> dict:
-        """Of the validation OOD set; nothing for a method that validates on grey ID images."""
-        if self.settings(w).get("validate_on") == "grey_id":
+        """Of the validation OOD set; nothing where there is none, and for a method that validates
+        on grey ID images."""
+        if self.settings(w).get("validate_on") == "grey_id" or self.of(w).validation is None:
             return {}
         return self._images("validation", w, self.of(w).validation.dataset, "test")
 
@@ -303,11 +304,15 @@ class Plan:
 
     def protocols_of(self, benchmark: str, method: str) -> list[str]:
         """The protocols of the config under which a method can be evaluated."""
-        settings = self.benchmarks[benchmark].methods[method]
+        one = self.benchmarks[benchmark]
         return [
             protocol
             for protocol in self.protocols
-            if protocol == "final" or self.loader.provides("methods", settings, NEEDED[protocol])
+            if protocol == "final"
+            or (
+                self.loader.provides("methods", one.methods[method], NEEDED[protocol])
+                and (protocol != "validation" or one.validation)
+            )
         ]
 
     def scoring_jobs(self) -> list[tuple[str, str, list[str], str]]:

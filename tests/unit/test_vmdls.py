@@ -16,7 +16,16 @@ from ood.errors import InputError
 from ood.images import ImageSet, to_tensor, to_unit
 from ood.methods import vmdls
 from ood.models.autoencoder import AutoEncoder
-from ood.training import Inputs, Machine, Run, Saved, cpu_state, load_model, save_model
+from ood.training import (
+    Inputs,
+    Machine,
+    Run,
+    Saved,
+    cpu_state,
+    load_model,
+    save_model,
+    save_trained,
+)
 
 CPU = Machine(torch.device("cpu"))
 NORMALIZATION = {"mean": [0.5], "sd": [0.5]}
@@ -450,3 +459,28 @@ def test_rotation_turns_within_ten_degrees():
     assert degrees.abs().max() < 10.5
     assert degrees.max() > 8
     assert degrees.min() < -8
+
+
+def test_the_best_epoch_is_that_of_the_highest_f1_on_validation_images(tmp_path, image_set):
+    noise = np.random.default_rng(0).integers(0, 256, (200, 8, 8, 1), np.uint8)
+    unknown = ImageSet(noise, np.zeros(200, np.int64))
+    settings = SETTINGS | {"epochs": 4}
+    run = Run(0, CPU, tmp_path / "checkpoint.pt", "x")
+    network, trained = vmdls.fit_encoder(settings, Inputs(image_set, validation=unknown), run)
+    scores = [row["validation_f1"] for row in trained.history]
+    assert all(0 <= score <= 1 for score in scores)
+    assert trained.best_epoch == scores.index(max(scores)) + 1
+    assert trained.kept_epoch == 4
+    # the network is that of the last epoch, whose training saw no unknown image
+    alone, plain = vmdls.fit_encoder(settings, Inputs(image_set), run)
+    assert all(torch.equal(v, network.state_dict()[k]) for k, v in alone.state_dict().items())
+    assert plain.best_state is None
+    assert "validation_f1" not in plain.history[0]
+    last = all(torch.equal(v, trained.best_state[k]) for k, v in alone.state_dict().items())
+    assert last is (trained.best_epoch == 4)
+    save_trained(tmp_path / "model", settings, network, trained)
+    best = Saved(tmp_path / "model", best=True)
+    assert all(torch.equal(v, trained.best_state[k]) for k, v in best.state.items())
+    # without a best epoch there is the last one
+    save_trained(tmp_path / "plain", settings, alone, plain)
+    assert set(Saved(tmp_path / "plain", best=True).state) == set(alone.state_dict())

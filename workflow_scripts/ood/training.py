@@ -189,7 +189,8 @@ class Saved:
     """A trained model: the folder with its ``model.pt`` and ``states.pt``, read when asked for.
 
     :param folder: of the name of the model
-    :param best: whether ``state`` is the best state on the validation sets instead of the last one
+    :param best: whether ``state`` is the best state on the validation sets instead of the last one;
+        the last one where training looked at none
     """
 
     def __init__(self, folder: str | Path, best: bool = False):
@@ -210,7 +211,7 @@ class Saved:
 
     @property
     def state(self) -> dict[str, Tensor]:
-        return self._states["best"] if self.use_best else self._model["state"]
+        return (self.use_best and self._states["best"]) or self._model["state"]
 
     @property
     def parameters(self) -> int:
