@@ -469,7 +469,7 @@ def test_a_shift_weight_that_is_not_positive_drops_the_part_and_says_so(
         folder = tmp_path / str(flagged)
         network = csi.restore(unlabelled.settings, unlabelled.state, CPU)
         with torch.no_grad():
-            network.shift.bias.fill_(bias)
+            network.shift[0].bias.fill_(bias)
         save_trained(folder / "encoder", unlabelled.settings, network, training.Trained([], 0))
         one, fitted = detector(Saved(folder / "encoder"), image_set, folder)
         assert one.whole is not flagged

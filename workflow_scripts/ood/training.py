@@ -168,6 +168,13 @@ def cpu_state(module: nn.Module) -> dict[str, Tensor]:
     }
 
 
+def frozen(network: nn.Module, state: dict[str, Tensor], machine: Machine) -> nn.Module:
+    """The network with a state, on the machine's device, in eval mode and without gradients."""
+    network.load_state_dict(state)
+    network.to(machine.device, memory_format=torch.channels_last)
+    return network.eval().requires_grad_(False)
+
+
 def _state(module: nn.Module) -> dict[str, Tensor]:
     """A detached copy of the state dict where it is: it costs no transfer."""
     return {

@@ -22,7 +22,7 @@ from ood.augmentations.views import Views
 from ood.detector import Fitted, Record, Remembered
 from ood.errors import InputError
 from ood.images import ImageSet, to_unit
-from ood.models.base import Classifier
+from ood.models.base import Classifier, Head
 from ood.training import (
     Inputs,
     Machine,
@@ -30,6 +30,7 @@ from ood.training import (
     Stream,
     Trained,
     derive_seed,
+    frozen,
     state_digest,
     stream,
     tensors,
@@ -88,22 +89,19 @@ class Encoder(nn.Module):
         super().__init__()
         self.features = classifiers.build_features(settings)
         width = self.features.out_features
-        self.projection = nn.Sequential(
+        self.projection = Head(
             nn.Linear(width, width), nn.ReLU(), nn.Linear(width, settings["projection"])
         )
-        self.shift = nn.Linear(width, SHIFTS[settings["shift"]])
+        self.shift = Head(nn.Linear(width, SHIFTS[settings["shift"]]))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self.features(images)
-        return self.projection(hidden).float(), self.shift(hidden).float()
+        return self.projection(hidden), self.shift(hidden)
 
 
 def restore(settings: dict, state: dict[str, Tensor], machine: Machine) -> Encoder:
     """A frozen encoder in eval mode from its settings and state."""
-    encoder = Encoder(settings)
-    encoder.load_state_dict(state)
-    encoder.to(machine.device, memory_format=torch.channels_last)
-    return encoder.eval().requires_grad_(False)
+    return frozen(Encoder(settings), state, machine)
 
 
 def views_of(settings: dict) -> Views:
@@ -473,9 +471,7 @@ class Averaged(nn.Module):
 
 def restore_joint(settings: dict, state: dict[str, Tensor], machine: Machine) -> Remembered:
     """A joint head on its trunk, which remembers its last batch."""
-    network = build_head(settings)
-    network.load_state_dict(state)
-    network.to(machine.device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    network = frozen(build_head(settings), state, machine)
     return Remembered(Averaged(network, list(SHIFTS)[int(network.kind)], settings["n_classes"]))
 
 

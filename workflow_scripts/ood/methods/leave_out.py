@@ -25,7 +25,7 @@ from ood.classifier import build_features
 from ood.detector import Fitted, Record
 from ood.images import ImageSet, to_tensor, to_unit
 from ood.models.base import Classifier
-from ood.training import Inputs, Machine, Run, Trained, Watch, split, stream, train
+from ood.training import Inputs, Machine, Run, Trained, Watch, frozen, split, stream, train
 
 # images in one pass on a CPU: the gradient to the input needs every layer's values
 CHUNK = 100
@@ -79,10 +79,7 @@ class Member(nn.Module):
 
 def restore(settings: dict, state: dict[str, Tensor], machine: Machine) -> Member:
     """A frozen member in eval mode from its settings and state."""
-    member = Member(settings)
-    member.load_state_dict(state)
-    member.to(machine.device, memory_format=torch.channels_last)
-    return member.eval().requires_grad_(False)
+    return frozen(Member(settings), state, machine)
 
 
 def entropy(logits: Tensor) -> Tensor:

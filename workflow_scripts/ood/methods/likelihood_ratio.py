@@ -28,6 +28,7 @@ from ood.training import (
     Stream,
     Trained,
     Watch,
+    frozen,
     tensors,
     train,
 )
@@ -67,10 +68,7 @@ def build(settings: dict) -> PixelCNN:
 
 def restore(settings: dict, state: dict[str, Tensor], machine: Machine) -> PixelCNN:
     """A frozen PixelCNN++ from its settings and state dict, in eval mode."""
-    network = build(settings)
-    network.load_state_dict(state)
-    network.to(machine.device, memory_format=torch.channels_last)
-    return network.eval().requires_grad_(False)
+    return frozen(build(settings), state, machine)
 
 
 def to_values(images: Tensor) -> Tensor:

@@ -33,6 +33,7 @@ from ood.training import (
     Trained,
     Watch,
     derive_seed,
+    frozen,
     split,
     stream,
     tensors,
@@ -75,10 +76,7 @@ def build_cvae(settings: dict) -> OneHotCVAE:
 
 def restore_cvae(settings: dict, state: dict[str, Tensor], machine: Machine) -> OneHotCVAE:
     """A frozen CVAE in eval mode from its settings and state."""
-    cvae = build_cvae(settings)
-    cvae.load_state_dict(state)
-    cvae.to(machine.device, memory_format=torch.channels_last)
-    return cvae.eval().requires_grad_(False)
+    return frozen(build_cvae(settings), state, machine)
 
 
 def cvae_loss(

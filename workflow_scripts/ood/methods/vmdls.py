@@ -27,6 +27,7 @@ from ood.training import (
     Run,
     Trained,
     Watch,
+    frozen,
     load_model,
     split,
     stream,
@@ -110,10 +111,7 @@ class Encoder(nn.Module):
 
 def restore(settings: dict, state: dict[str, Tensor], machine: Machine) -> Encoder:
     """A frozen encoder in eval mode from its settings and state."""
-    encoder = Encoder(settings)
-    encoder.load_state_dict(state)
-    encoder.to(machine.device, memory_format=torch.channels_last)
-    return encoder.eval().requires_grad_(False)
+    return frozen(Encoder(settings), state, machine)
 
 
 def kl_term(latents: Tensor, mean: Tensor, log_variance: Tensor, centres: Tensor) -> Tensor:
@@ -329,10 +327,7 @@ def build_autoencoder(settings: dict) -> AutoEncoder:
 
 def restore_autoencoder(settings: dict, state: dict[str, Tensor], machine: Machine) -> AutoEncoder:
     """A frozen auto-encoder in eval mode from its settings and state."""
-    autoencoder = build_autoencoder(settings)
-    autoencoder.load_state_dict(state)
-    autoencoder.to(machine.device, memory_format=torch.channels_last)
-    return autoencoder.eval().requires_grad_(False)
+    return frozen(build_autoencoder(settings), state, machine)
 
 
 def fit_autoencoder(settings: dict, inputs: Inputs, run: Run) -> tuple[AutoEncoder, Trained]:
