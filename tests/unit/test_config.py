@@ -619,6 +619,19 @@ def test_a_number_that_fits_no_split_is_an_error(name, message):
         load(ROOT, benchmarks=[name])
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset": "omniglot"}, "omniglot has no list of classes to split"),
+        ({"dataset": "cifar10", "classes": [1]}, "'classes' does not fit the other settings"),
+    ],
+)
+def test_a_split_needs_all_classes(root, changes, message):
+    edit(root / "benchmarks/cifar10_class.yaml", lambda content: content.update(id=changes))
+    with pytest.raises(InputError, match=message):
+        load(root, benchmarks=["cifar10_class3"])
+
+
 def test_others_are_those_of_a_split(root):
     edit(
         root / "benchmarks/digits.yaml",

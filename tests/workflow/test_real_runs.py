@@ -25,6 +25,7 @@ CMG = ["msp", "cmg_softmax", "cmg_energy"]
             10_000,
             1 / 10,
         ),
+        ("cifar10_class3", ["csi", "simclr"], {"cifar10": "cifar10_jpeg"}, [], 1_000, 1),
         ("cifar10_partition5", CMG, {"cifar10": "cifar10_jpeg"}, [], 6_000, 1 / 6),
         (
             "cifar10",
@@ -32,10 +33,15 @@ CMG = ["msp", "cmg_softmax", "cmg_energy"]
                 *CMG,
                 "leave_out",
                 "leave_out_wide",
+                "leave_out_toy",
                 "vmdls",
                 "vmdls_vgg",
                 "vmdls_tuned",
                 "vmdls_wide",
+                "vmdls_wide_unweighted",
+                "csi",
+                "csi_labeled",
+                "csi_cmg_energy",
             ],
             {
                 "cifar10": "cifar10_jpeg",

@@ -298,8 +298,11 @@ class Loader:
             raise InputError(
                 f"{self.source}: benchmarks: unknown benchmark {name!r}{nearest(name, known)}"
             )
-        self._known_dataset(content["id"]["dataset"], source, "id.dataset")
-        every = range(len(REGISTRY[content["id"]["dataset"]].classes or ()))
+        dataset = content["id"]["dataset"]
+        self._known_dataset(dataset, source, "id.dataset")
+        every = range(len(REGISTRY[dataset].classes or ()))
+        if len(every) < 2:
+            raise InputError(f"{source}: split: {dataset} has no list of classes to split")
         # one class alone, or the first so many and not all
         numbers = every if content["split"] == "only" else every[1:]
         if chosen == name or int(number) not in numbers:
