@@ -374,7 +374,8 @@ class LARS(torch.optim.Optimizer):
             change = torch._foreach_add(slopes, values, alpha=decay)
             torch._foreach_mul_(change, list(ratio.unbind()))
             for value in values:
-                self.state[value].setdefault("velocity", torch.zeros_like(value))
+                if not self.state[value]:
+                    self.state[value]["velocity"] = torch.zeros_like(value)
             velocities = [self.state[value]["velocity"] for value in values]
             torch._foreach_mul_(velocities, group["momentum"])
             torch._foreach_add_(velocities, change)
