@@ -467,7 +467,7 @@ def test_the_best_epoch_is_that_of_the_highest_f1_on_validation_images(tmp_path,
     settings = SETTINGS | {"epochs": 4}
     run = Run(0, CPU, tmp_path / "checkpoint.pt", "x")
     network, trained = vmdls.fit_encoder(settings, Inputs(image_set, validation=unknown), run)
-    scores = [row["validation_f1"] for row in trained.history]
+    scores = [row["ood_f1"] for row in trained.history]
     assert all(0 <= score <= 1 for score in scores)
     assert trained.best_epoch == scores.index(max(scores)) + 1
     assert trained.kept_epoch == 4
@@ -475,7 +475,7 @@ def test_the_best_epoch_is_that_of_the_highest_f1_on_validation_images(tmp_path,
     alone, plain = vmdls.fit_encoder(settings, Inputs(image_set), run)
     assert all(torch.equal(v, network.state_dict()[k]) for k, v in alone.state_dict().items())
     assert plain.best_state is None
-    assert "validation_f1" not in plain.history[0]
+    assert "ood_f1" not in plain.history[0]
     last = all(torch.equal(v, trained.best_state[k]) for k, v in alone.state_dict().items())
     assert last is (trained.best_epoch == 4)
     save_trained(tmp_path / "model", settings, network, trained)

@@ -20,8 +20,11 @@ plt.rcParams.update({"font.size": 11, "figure.dpi": 110, "savefig.dpi": 110})
 
 
 def _save(figure, path: str | Path) -> None:
+    shown = figure.get_default_bbox_extra_artists()
+    # those beside axes that keep their size
+    shown += [legend for axis in figure.axes if (legend := axis.get_legend())]
     with atomic(path) as temporary:
-        figure.savefig(temporary, bbox_inches="tight", format="png")
+        figure.savefig(temporary, bbox_inches="tight", bbox_extra_artists=shown, format="png")
     plt.close(figure)
 
 
@@ -188,6 +191,31 @@ def pixel_maps(path: str | Path, title: str, rows: list[list[np.ndarray]]) -> No
     _save(figure, path)
 
 
+def _by_rank(rank: int) -> dict:
+    """How the line of the method of a rank (from 0) is drawn: the best few in colours, the others
+    thin and grey behind them."""
+    if rank < len(COLOURS):
+        return {"color": COLOURS[rank], "lw": 1.8, "zorder": 3}
+    return {"color": "0.75", "lw": 0.8, "zorder": 2}
+
+
+def _ranking(axis, title: str, labels: dict[str, str]) -> None:
+    """A legend beside the axes, which keep their size however long it is: all methods in the order
+    of ``labels``."""
+    handles, names = axis.get_legend_handles_labels()
+    lines = dict(zip(names, handles, strict=True))
+    legend = axis.legend(
+        [lines[name] for name in labels],
+        list(labels.values()),
+        title=title,
+        loc="center left",
+        bbox_to_anchor=(1.02, 0.5),
+        frameon=False,
+        fontsize=9,
+    )
+    legend.set_in_layout(False)
+
+
 def roc(
     path: str | Path,
     title: str,
@@ -197,35 +225,25 @@ def roc(
 
     :param runs: by method, for each seed the false and true positive rates and the AUROC
     """
-    styles = {
-        name: (COLOURS[index % len(COLOURS)], DASHES[index // len(COLOURS) % len(DASHES)])
-        for index, name in enumerate(runs)
-    }
     means = {name: np.mean([auroc for _, _, auroc in seeds]) for name, seeds in runs.items()}
-    figure, axis = plt.subplots(figsize=(7.6, 5), layout="constrained")
+    figure, axis = plt.subplots(figsize=(5.4, 5), layout="constrained")
     axis.plot([0, 1], [0, 1], color="0.8", lw=1)
-    for name in sorted(runs, key=means.get, reverse=True):
-        colour, dash = styles[name]
-        label = f"{name}  {means[name]:.3f}"
+    labels = {}
+    for rank, name in enumerate(sorted(runs, key=means.get, reverse=True)):
+        labels[name] = f"{name}  {means[name]:.3f}"
         if len(runs[name]) > 1:
-            label += f" ± {np.std([auroc for _, _, auroc in runs[name]], ddof=1):.3f}"
+            labels[name] += f" ± {np.std([auroc for _, _, auroc in runs[name]], ddof=1):.3f}"
         for number, (false, true, _) in enumerate(runs[name]):
-            axis.plot(
-                false,
-                true,
-                color=colour,
-                linestyle=dash,
-                lw=1.8,
-                alpha=1 if len(runs[name]) == 1 else 0.7,
-                label=None if number else label,
-            )
+            alpha = 1 if len(runs[name]) == 1 else 0.7
+            label = None if number else name
+            axis.plot(false, true, alpha=alpha, label=label, **_by_rank(rank))
     axis.set(
         xlabel="share of ID images flagged",
         ylabel="share of OOD images flagged",
         title=title,
         aspect="equal",
     )
-    axis.legend(title="AUROC", loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
+    _ranking(axis, "AUROC", labels)
     axis.grid(alpha=0.3)
     _save(figure, path)
 
@@ -236,33 +254,23 @@ def f1(path: str | Path, title: str, table: pd.DataFrame) -> None:
 
     :param table: rows of ``metrics.f1_curve`` with ``method`` and ``seed``
     """
-    figure, axis = plt.subplots(figsize=(8.4, 5), layout="constrained")
-    heights = {}
-    for number, (name, rows) in enumerate(table.groupby("method", sort=False)):
-        found = []
-        for index, (_, line) in enumerate(rows.groupby("seed")):
-            found.append(np.interp(0.95, line["id_accepted"], line["f1"]))
-            axis.plot(
-                line["id_accepted"],
-                line["f1"],
-                color=_shade(number),
-                linestyle=DASHES[number // len(COLOURS) % len(DASHES)],
-                label=None if index else name,
-            )
-        heights[name] = np.mean(found)
+    figure, axis = plt.subplots(figsize=(6.4, 5), layout="constrained")
+    lines = {
+        name: [line for _, line in rows.groupby("seed")]
+        for name, rows in table.groupby("method", sort=False)
+    }
+    heights = {
+        name: np.mean([np.interp(0.95, one["id_accepted"], one["f1"]) for one in seeds])
+        for name, seeds in lines.items()
+    }
+    ordered = sorted(lines, key=heights.get, reverse=True)
+    for rank, name in enumerate(ordered):
+        for index, one in enumerate(lines[name]):
+            label = None if index else name
+            axis.plot(one["id_accepted"], one["f1"], label=label, **_by_rank(rank))
     axis.axvline(0.95, color="0.8", lw=1)
     axis.set(xlabel="share of ID images accepted", ylabel="macro F1 with unknown", title=title)
-    handles, names = axis.get_legend_handles_labels()
-    lines = dict(zip(names, handles, strict=True))
-    ordered = sorted(names, key=heights.get, reverse=True)
-    axis.legend(
-        [lines[name] for name in ordered],
-        [f"{name}  {heights[name]:.3f}" for name in ordered],
-        title="F1 at 95 %",
-        loc="center left",
-        bbox_to_anchor=(1.02, 0.5),
-        frameon=False,
-    )
+    _ranking(axis, "F1 at 95 %", {name: f"{name}  {heights[name]:.3f}" for name in ordered})
     axis.grid(alpha=0.3)
     _save(figure, path)
 

@@ -261,10 +261,10 @@ def fit_encoder(settings: dict, inputs: Inputs, run: Run) -> tuple[Encoder, Trai
             (distances, predicted, held_out.labels), nearest(unknown)
         )
         found = metrics.open_set(decisions, list(range(settings["n_classes"])))
-        return {"nearest_mean_accuracy": right, "validation_f1": found["f1_original"]}
+        return {"nearest_mean_accuracy": right, "ood_f1": found["f1_original"]}
 
     def best_epoch(history: list[dict]) -> int:
-        scores = [row["validation_f1"] for row in history]
+        scores = [row["ood_f1"] for row in history]
         return scores.index(max(scores)) + 1 if scores else 0
 
     data = stream(
