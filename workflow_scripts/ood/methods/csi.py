@@ -297,11 +297,9 @@ def draw_samples(settings: dict, encoder: dict, shape: tuple[int, int]) -> list[
     flip = encoder["settings"]["flip"]
     size = encoder["settings"]["resize"]
     views = Views(flip, (settings["test_crop"], settings["test_crop"]), size=size)
-    generator_state = torch.get_rng_state()
     torch.manual_seed(derive_seed("samples", state_digest(encoder["state"])))
     count = settings["test_samples"] * SHIFTS[encoder["settings"]["shift"]]
     drawn = views.draw(count, shape, torch.device("cpu"))
-    torch.set_rng_state(generator_state)
     return [{name: value[i : i + 1].clone() for name, value in drawn.items()} for i in range(count)]
 
 
@@ -315,23 +313,19 @@ class Passes(nn.Module):
     def __init__(self, encoder: Encoder, settings: dict, drawn: list[dict]):
         super().__init__()
         self.encoder, self.kind, self.drawn = encoder, settings["shift"], drawn
-        self.views = Views(settings["flip"], None, size=settings["resize"])
+        # applied to drawn windows alone: the flip comes before the shift
+        self.views = Views(False, None, size=settings["resize"])
         self.shifts = SHIFTS[self.kind]
 
     def _views(self, images: Tensor, shift: int) -> list[Tensor]:
         moved = shifted(images, self.kind, shift)
         if not self.drawn:
             return [moved]
-        none = torch.zeros(len(images), dtype=torch.int64, device=images.device)
-        found = []
+        none, found = torch.zeros(len(images), dtype=torch.int64, device=images.device), []
         for drawn in self.drawn[shift :: self.shifts]:
-            mine = {
-                name: value.expand(len(images), *value.shape[1:]) for name, value in drawn.items()
-            }
-            # the flip comes before the shift
             start = shifted(images.flip(3), self.kind, shift) if bool(drawn["flip"]) else moved
-            mine["flip"] = torch.zeros_like(mine["flip"])
-            found.append(self.views.apply(start, mine, none))
+            window = drawn["window"].expand(len(images), -1)
+            found.append(self.views.apply(start, {"flip": none, "window": window}, none))
         return found
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
