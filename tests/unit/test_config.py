@@ -378,8 +378,13 @@ def test_paper_scale_is_oodgens_published_settings():
             "name": "adadelta",
             "learning_rate": rate,
             "rho": 0.95,
+            "eps": 1e-7,
             "weight_decay": 0,
         }
+        assert vae["deterministic_latent"]
+        assert vae["init"] == classifier["init"] == "glorot_uniform"
+        generation = classifier["generation"]
+        assert (generation["null_space"], generation["shell_axes"]) == ("rref", "published")
         assert classifier["width"] == vae["width"] == vae["kl_weight"] == 1.0
 
 

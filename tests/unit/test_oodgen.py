@@ -34,6 +34,7 @@ GENERATION = {
     "lengths": [0.1, 8.0],
     "clip_type1": True,
     "radius_quantile": 0.95,
+    "shell_axes": "eigen",
     "shell": [1.0, 1.5],
 }
 CLASSIFIER = {
@@ -46,6 +47,7 @@ CLASSIFIER = {
     "dropout": 0.25,
     "head_dropout": 0.5,
     "normalization": None,
+    "init": "default",
     "generation": GENERATION,
     "pool_size": 30,
     "type1_every": 2,
@@ -69,6 +71,7 @@ CVAE = {
     "hidden": 16,
     "width": 1.0,
     "deterministic_latent": False,
+    "init": "default",
 }
 
 
@@ -93,7 +96,7 @@ def image_set():
 @pytest.fixture
 def generator(cvae, image_set):
     base = oodgen.encode(cvae, image_set)
-    return oodgen.Generator(cvae, GENERATION, oodgen.fit_ellipsoids(base, 0.95), base)
+    return oodgen.Generator(cvae, GENERATION, oodgen.fit_ellipsoids(base, GENERATION), base)
 
 
 @pytest.fixture
@@ -245,7 +248,7 @@ def test_lengths_are_uniform_and_signs_even(generator):
 def test_distances_are_mahalanobis_and_the_radius_is_a_quantile():
     torch.manual_seed(0)
     latents = torch.randn(2000, 3) @ torch.tensor([[2.0, 0, 0], [1, 1, 0], [0, 0.5, 0.1]]) + 5
-    one = oodgen.fit_ellipsoid(latents, 0.95)
+    one = oodgen.fit_ellipsoid(latents, 0.95, "eigen")
     exact = latents.double()
     offsets = exact - exact.mean(0)
     inverse = torch.linalg.inv(torch.cov(exact.T))
@@ -259,7 +262,7 @@ def test_distances_are_mahalanobis_and_the_radius_is_a_quantile():
 def test_a_singular_covariance_leaves_a_subspace():
     torch.manual_seed(0)
     latents = torch.randn(500, 2) @ torch.randn(2, 5) + 1
-    one = oodgen.fit_ellipsoid(latents, 0.95)
+    one = oodgen.fit_ellipsoid(latents, 0.95, "eigen")
     assert one.axes.shape == (5, 2)
     radii = torch.linspace(1, 3, 100, dtype=torch.float64)
     shell = one.shell(radii)
@@ -269,9 +272,67 @@ def test_a_singular_covariance_leaves_a_subspace():
     assert one.radius == pytest.approx(math.sqrt(5.991), rel=0.1)
 
 
+def test_the_released_factor_by_hand():
+    """For a correlation of .5 Cholesky's last pivot is .866; theirs is 1 / .866, so that what it
+    draws along the second axis lies 4/3 as far out as asked for."""
+    covariance = torch.tensor([[4.0, 1.0], [1.0, 1.0]], dtype=torch.float64)
+    factor = oodgen.published_factor(covariance)
+    expected = [[2.0, 0.0], [0.5, 1 / math.sqrt(0.75)]]
+    torch.testing.assert_close(factor, torch.tensor(expected, dtype=torch.float64))
+    along = factor[:, 1]
+    distance = (along @ torch.linalg.inv(covariance) @ along).sqrt().item()
+    assert distance == pytest.approx(4 / 3)
+    # without correlations both are the standard deviations; an unused latent stays where it is
+    plain = torch.diag(torch.tensor([9.0, 0.0, 4.0], dtype=torch.float64))
+    assert oodgen.published_factor(plain).diagonal().tolist() == [3, 0, 2]
+
+
+def test_the_published_shell_is_drawn_with_the_factor_at_the_true_radius():
+    torch.manual_seed(0)
+    latents = torch.randn(2000, 3) @ torch.tensor([[2.0, 0, 0], [1, 1, 0], [0, 0.5, 0.1]])
+    exact = oodgen.fit_ellipsoid(latents, 0.95, "eigen")
+    theirs = oodgen.fit_ellipsoid(latents, 0.95, "published")
+    assert theirs.radius == exact.radius
+    radii = torch.full((4000,), exact.radius, dtype=torch.float64)
+    torch.manual_seed(1)
+    drawn = theirs.shell(radii)
+    torch.manual_seed(1)
+    directions = F.normalize(torch.randn(4000, 3, dtype=torch.float64), dim=1)
+    factor = oodgen.published_factor(torch.cov(latents.double().T))
+    expected = theirs.mean + exact.radius * directions @ factor.T
+    torch.testing.assert_close(drawn, expected)
+    # farther out than asked for, where latents are correlated
+    assert (theirs.distance(drawn) / exact.radius).median() > 1.1
+
+
+@pytest.mark.parametrize(("unused", "warned"), [(1, False), (3, True)])
+def test_unused_latents_are_told(caplog, unused, warned):
+    caplog.set_level("INFO")
+    torch.manual_seed(0)
+    latents = torch.randn(60, 4)
+    latents[:, :unused] *= 0.01
+    base = oodgen.Base(torch.zeros(60, 1, 1, 1), torch.zeros(60, dtype=int), latents)
+    oodgen.fit_ellipsoids(base, GENERATION)
+    assert f"class 0: {4 - unused} of 4 latents are used" in caplog.text
+    assert any(record.levelname == "WARNING" for record in caplog.records) is warned
+
+
+def test_the_initial_weights_can_be_kerass():
+    torch.manual_seed(0)
+    plain = oodgen.build_cvae(CVAE)
+    keras = oodgen.build_cvae(CVAE | {"init": "glorot_uniform"})
+    layer = keras.decoder[0]
+    bound = math.sqrt(6 / (layer.in_features + layer.out_features))
+    assert layer.weight.abs().max().item() == pytest.approx(bound, rel=0.05)
+    assert (layer.bias == 0).all()
+    assert not (plain.decoder[0].bias == 0).any()
+    net = oodgen.build_classifier(CLASSIFIER | {"init": "glorot_uniform"})
+    assert (net.head[-1].bias == 0).all()
+
+
 def test_latents_that_do_not_vary_are_an_error():
     with pytest.raises(InputError, match="same latent; train it longer"):
-        oodgen.fit_ellipsoid(torch.ones(10, 3), 0.95)
+        oodgen.fit_ellipsoid(torch.ones(10, 3), 0.95, "eigen")
 
 
 def test_every_shell_latent_lies_between_the_radii(generator):

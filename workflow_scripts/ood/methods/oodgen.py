@@ -5,8 +5,10 @@ type I leaves the manifold, an ID image plus a step orthogonal to it (in the nul
 decoder's transposed Jacobian); type II stays on the manifold, decoded from a shell around the
 latents of a class. A classifier with one more class learns to reject both.
 
-The latents are the encoder's means. Where paper, released code and re-implementation differ, the
-settings say what is done: ``deterministic_latent``, ``null_space``, ``clip_type1``.
+The latents are the encoder's means. Where paper and released code differ, the settings say what is
+done: ``deterministic_latent``, ``null_space``, ``shell_axes``, ``clip_type1`` and ``init``. What
+counts most is that the VAE is trained until its loss stands and uses its latents: images that are
+drawn from a collapsed one teach the classifier to accept what is unlike them.
 """
 
 import copy
@@ -25,6 +27,7 @@ from ood.detector import Fitted, PseudoOOD, Record, Remembered
 from ood.errors import InputError
 from ood.images import ImageSet, to_array, to_bytes, to_unit
 from ood.models.base import Classifier
+from ood.models.initialization import glorot_uniform
 from ood.models.vae import OneHotCVAE
 from ood.training import (
     Inputs,
@@ -55,6 +58,10 @@ RECORD = Record(
     seed_settings="released code sverneka/OODGen",
     tuned_on="nothing",
 )
+# a latent whose mean varies less within a class counts as unused
+USED = 0.01
+# initial weights: PyTorch's, or Keras's
+INITS = {"default": lambda network: network, "glorot_uniform": glorot_uniform}
 # generated images of each type that are kept, and steps in a row of the picture
 SAMPLES, STEPS = 1000, 5
 
@@ -63,8 +70,8 @@ SAMPLES, STEPS = 1000, 5
 
 
 def build_cvae(settings: dict) -> OneHotCVAE:
-    """A CVAE with fresh weights, see ``OneHotCVAE`` for the settings' meaning."""
-    return OneHotCVAE(
+    """A CVAE with fresh weights, see ``OneHotCVAE`` for the settings' meaning, and ``INITS``."""
+    cvae = OneHotCVAE(
         tuple(settings["shape"]),
         settings["n_classes"],
         settings["latent"],
@@ -72,6 +79,12 @@ def build_cvae(settings: dict) -> OneHotCVAE:
         settings["width"],
         settings["deterministic_latent"],
     )
+    return INITS[settings["init"]](cvae)
+
+
+def build_classifier(settings: dict) -> Classifier:
+    """A classifier with fresh weights, see ``classifiers.build``, and ``INITS``."""
+    return INITS[settings["init"]](classifiers.build(settings))
 
 
 def restore_cvae(settings: dict, state: dict[str, Tensor], machine: Machine) -> OneHotCVAE:
@@ -207,39 +220,61 @@ class Ellipsoid:
     :param axes: ``[L, r]``, A with A A^T = covariance: eigenvectors times standard deviations; the
         encoder's small dense layer often leaves r < L
     :param radius: r_c, the Mahalanobis distance within which a given share of the latents lies
+    :param outer: ``[L, m]``, what leads from the unit sphere of type II to the latents, of
+        ``SHELL_AXES``
     """
 
     mean: Tensor
     axes: Tensor
     radius: float
+    outer: Tensor
 
     def distance(self, latents: Tensor) -> Tensor:
         """Mahalanobis distance inside the subspace, ``[N, L]`` -> float64 ``[N]``."""
         return ((latents.double() - self.mean) @ torch.linalg.pinv(self.axes).T).norm(dim=1)
 
     def shell(self, radii: Tensor) -> Tensor:
-        """Latents at the given distances in uniform directions, ``[N]`` -> float64 ``[N, L]``."""
-        shape, dtype = (len(radii), self.axes.shape[1]), torch.float64
+        """Latents of uniform directions, ``[N]`` -> float64 ``[N, L]``; with the axes ``eigen`` at
+        these distances."""
+        shape, dtype = (len(radii), self.outer.shape[1]), torch.float64
         directions = F.normalize(torch.randn(shape, dtype=dtype, device=radii.device), dim=1)
-        return self.mean + (radii[:, None] * directions) @ self.axes.T
+        return self.mean + (radii[:, None] * directions) @ self.outer.T
 
 
-def fit_ellipsoid(latents: Tensor, quantile: float) -> Ellipsoid:
+def published_factor(covariance: Tensor) -> Tensor:
+    """The released code's triangular factor of a covariance ``[L, L]``.
+
+    It is meant to be Cholesky's, but leaves a sum out and divides the pivots' squares: entry ij is
+    cov_ij / sqrt(|cov_jj - sum of the squares left of jj|). Latents that are drawn with it lie
+    farther out than asked for, about twice the radius of 95 % in the median.
+    """
+    factor = torch.zeros_like(covariance)
+    for j in range(len(covariance)):
+        pivot = (covariance[j, j] - factor[j, :j].square().sum()).abs().sqrt()
+        # a latent that does not vary stays where it is
+        if pivot > 0:
+            factor[j:, j] = covariance[j:, j] / pivot
+    return factor
+
+
+def fit_ellipsoid(latents: Tensor, quantile: float, shell_axes: str) -> Ellipsoid:
     """The ellipsoid of one class's latents ``[N, L]``, in float64.
 
     Eigenvalues below 1e-6 of the largest are dropped: the covariance is often singular.
 
+    :param shell_axes: ``eigen``: type II at exact distances; ``published``: by ``published_factor``
     :raises InputError: if the latents are all the same
     """
     latents = latents.double()
-    mean = latents.mean(0)
-    values, vectors = torch.linalg.eigh(torch.atleast_2d(torch.cov(latents.T)))
+    mean, covariance = latents.mean(0), torch.atleast_2d(torch.cov(latents.T))
+    values, vectors = torch.linalg.eigh(covariance)
     if not values[-1] > 0:
         raise InputError("the CVAE gives all images of a class the same latent; train it longer")
     kept = values > 1e-6 * values[-1]
-    unit = Ellipsoid(mean, vectors[:, kept] * values[kept].sqrt(), 1.0)
-    distances = unit.distance(latents).sort().values
-    return Ellipsoid(mean, unit.axes, float(distances[int(quantile * len(distances))]))
+    axes = vectors[:, kept] * values[kept].sqrt()
+    distances = Ellipsoid(mean, axes, 1.0, axes).distance(latents).sort().values
+    outer = axes if shell_axes == "eigen" else published_factor(covariance)
+    return Ellipsoid(mean, axes, float(distances[int(quantile * len(distances))]), outer)
 
 
 @dataclass(frozen=True)
@@ -265,13 +300,21 @@ def encode(cvae: OneHotCVAE, image_set: ImageSet) -> Base:
     return Base(images, labels, latents)
 
 
-def fit_ellipsoids(base: Base, quantile: float) -> list[Ellipsoid]:
-    """One for each class, in the order of the classes."""
+def fit_ellipsoids(base: Base, settings: dict) -> list[Ellipsoid]:
+    """One for each class, in the order of the classes. Warns where half of the latents are unused:
+    what is generated then is no boundary of the data.
+
+    :param settings: ``radius_quantile``, ``shell_axes``
+    """
     found = []
     for k in range(int(base.labels.max()) + 1):
-        found.append(fit_ellipsoid(base.latents[base.labels == k], quantile))
+        mine = base.latents[base.labels == k]
+        found.append(fit_ellipsoid(mine, settings["radius_quantile"], settings["shell_axes"]))
+        used, latent = int((mine.var(0) > USED).sum()), mine.shape[1]
+        tell = log.warning if 2 * used < latent else log.info
         rank, radius = found[k].axes.shape[1], found[k].radius
-        log.info("class %d: latents of rank %d, radius %.3f", k, rank, radius)
+        text = "class %d: %d of %d latents are used, rank %d, radius %.3f"
+        tell(text, k, used, latent, rank, radius)
     return found
 
 
@@ -413,11 +456,11 @@ def fit_classifier(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier
     """
     cvae = restore_cvae(**inputs.models["vae"].content, machine=run.machine)
     torch.manual_seed(run.seed)
-    network = classifiers.build(settings)
+    network = build_classifier(settings)
     network.to(run.machine.device, memory_format=torch.channels_last).train()
     training, validation = split(inputs.images, settings["validation_share"], run.seed)
     base = encode(cvae, training)
-    ellipsoids = fit_ellipsoids(base, settings["generation"]["radius_quantile"])
+    ellipsoids = fit_ellipsoids(base, settings["generation"])
 
     def pools_around(base: Base, *name: str) -> Pools:
         generator = Generator(cvae, settings["generation"], ellipsoids, base)
@@ -446,7 +489,7 @@ def fit_classifier(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier
     return network.eval(), trained
 
 
-NETWORKS = {"oodgen_cvae": build_cvae, "oodgen_classifier": classifiers.build}
+NETWORKS = {"oodgen_cvae": build_cvae, "oodgen_classifier": build_classifier}
 MODELS = {"oodgen_cvae": fit_cvae, "oodgen_classifier": fit_classifier}
 
 
@@ -461,7 +504,7 @@ def generate(settings: dict, inputs: Inputs, run: Run) -> PseudoOOD:
     settings = settings["generation"]
     cvae = restore_cvae(**inputs.models["vae"].content, machine=run.machine)
     base = encode(cvae, inputs.images)
-    ellipsoids = fit_ellipsoids(base, settings["radius_quantile"])
+    ellipsoids = fit_ellipsoids(base, settings)
     generator = Generator(cvae, settings, ellipsoids, base)
 
     torch.manual_seed(run.seed_of("samples"))
