@@ -2,10 +2,13 @@
 
 from itertools import cycle
 
+import timing  # noqa: F401, so that the library is found
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
+
+from ood.training import OPTIMIZERS, SCHEDULE
 
 MEAN, SD = [0.4914, 0.4824, 0.4467], [0.2471, 0.2435, 0.2616]
 
@@ -13,14 +16,8 @@ MEAN, SD = [0.4914, 0.4824, 0.4467], [0.2471, 0.2435, 0.2616]
 def minimal_steps(network, loss, images, labels, settings, device, batch_size):
     """A generator that takes one training step each time, as tutorials do: batches of floats are
     copied to the device, the optimiser is PyTorch's default, the loss is read after every step."""
-    options = {k: v for k, v in settings.items() if k not in ("name", "decay", "drops")}
-    kinds = {
-        "adam": torch.optim.Adam,
-        "sgd": torch.optim.SGD,
-        "rmsprop": torch.optim.RMSprop,
-        "adadelta": torch.optim.Adadelta,
-    }
-    optimizer = kinds[settings["name"]](
+    options = {k: v for k, v in settings.items() if k not in ("name", *SCHEDULE)}
+    optimizer = OPTIMIZERS[settings["name"]](
         network.parameters(), lr=options.pop("learning_rate"), **options
     )
     while True:

@@ -4,6 +4,8 @@ import json
 
 import gpu
 import gpu_plan
+import peers
+import torch
 
 
 def test_its_plan_is_that_of_the_recipes():
@@ -44,3 +46,19 @@ def test_a_score_that_differs_does_not_pass(monkeypatch, tmp_path):
     monkeypatch.setattr(gpu, "run_detectors", otherwise)
     found = gpu.Bench("cpu", 60, tmp_path).scores(["msp_single"])
     assert not found["msp_single"]["passes"]
+
+
+def test_a_minimal_loop_knows_every_optimiser_of_the_plan():
+    models = [one for plan in gpu.PLAN["speed"].values() for one in plan["models"].values()]
+    images, labels = torch.zeros(4, 1, dtype=torch.uint8), torch.zeros(4, dtype=torch.int64)
+    seen = set()
+    for one in models:
+        network = torch.nn.Linear(1, 1)
+        optimizer = one["settings"]["optimizer"]
+        device = torch.device("cpu")
+        taken = peers.minimal_steps(
+            network, lambda net, x, y: net(x).mean(), images, labels, optimizer, device, 2
+        )
+        next(taken)
+        seen.add(optimizer["name"])
+    assert seen == {"adam", "sgd", "rmsprop", "adadelta", "lars"}

@@ -58,8 +58,10 @@ class ImageSet:
         keep = np.isin(self.labels, classes)
         return ImageSet(self.images[keep], self.labels[keep])
 
-    def spread(self, count: int) -> ImageSet:
-        """``count`` images at equal distances, or all."""
+    def spread(self, count: int | None) -> ImageSet:
+        """``count`` images at equal distances, or all; all of them for ``None``."""
+        if count is None:
+            return self
         index = np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)
         return ImageSet(self.images[index], self.labels[index])
 

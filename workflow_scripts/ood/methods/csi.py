@@ -57,21 +57,17 @@ RECORD = Record(
 # Shifts
 
 
-def halves_swapped(images: Tensor, shift: int) -> Tensor:
-    """Shift 2 a + b of ``cutperm``: upper and lower half swapped if a, left and right if b."""
-    height, width = images.shape[2:]
-    return images.roll((shift // 2 * (height // 2), shift % 2 * (width // 2)), (2, 3))
-
-
 def shifted(images: Tensor, kind: str, shift: int) -> Tensor:
-    """``[N, C, H, W]`` in a shift of ``kind``; 0 is the image itself.
+    """``[N, C, H, W]`` in a shift of ``kind``; 0 is the image itself. ``rotation``: quarter turns
+    counter-clockwise. ``cutperm``: 2 a + b swaps upper and lower half if a, left and right if b.
 
     :raises InputError: where halves cannot be swapped
     """
     if kind == "cutperm":
-        if images.shape[2] % 2 or images.shape[3] % 2:
+        height, width = images.shape[2:]
+        if height % 2 or width % 2:
             raise InputError("shift 'cutperm' needs images of even height and width")
-        return halves_swapped(images, shift)
+        return images.roll((shift // 2 * (height // 2), shift % 2 * (width // 2)), (2, 3))
     return torch.rot90(images, shift, (2, 3))
 
 
@@ -188,15 +184,10 @@ def fit_encoder(settings: dict, inputs: Inputs, run: Run) -> tuple[Encoder, Trai
         terms |= {"similarity": similarity, "shift": shift, "shift_accuracy": accuracy}
         return terms | {"loss": similarity + shift}
 
-    images = few(inputs.images, settings["training_images"])
+    images = inputs.images.spread(settings["training_images"])
     data = stream(images, settings["batch_size"])
     trained = train(network, loss, data, settings, run)
     return network.eval(), trained
-
-
-def few(image_set: ImageSet, count: int | None) -> ImageSet:
-    """At most so many images, at equal distances."""
-    return image_set if count is None else image_set.spread(count)
 
 
 # Linear heads on the frozen trunk of a labelled encoder
@@ -238,7 +229,7 @@ def fit_head(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier, Trai
     network.to(machine.device, memory_format=torch.channels_last).eval()
     network.features.requires_grad_(False)
     views = views_of(saved.settings)
-    image_set = few(inputs.images, saved.settings["training_images"])
+    image_set = inputs.images.spread(saved.settings["training_images"])
     images, labels = (part.to(machine.device) for part in tensors(image_set))
 
     def features(number: int) -> Tensor:
@@ -300,7 +291,9 @@ def draw_samples(settings: dict, encoder: dict, shape: tuple[int, int]) -> list[
     torch.manual_seed(derive_seed("samples", state_digest(encoder["state"])))
     count = settings["test_samples"] * SHIFTS[encoder["settings"]["shift"]]
     drawn = views.draw(count, shape, torch.device("cpu"))
-    return [{name: value[i : i + 1].clone() for name, value in drawn.items()} for i in range(count)]
+    return [
+        {name: value[i : i + 1].tolist() for name, value in drawn.items()} for i in range(count)
+    ]
 
 
 class Passes(nn.Module):
@@ -381,10 +374,9 @@ def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
     saved = inputs.models["encoder"]
     height, width, _ = saved.settings["shape"]
     drawn = draw_samples(settings, saved.content, (height, width))
-    described = [{name: value.tolist() for name, value in one.items()} for one in drawn]
-    encoder = {"settings": saved.settings | {"drawn": described}, "state": saved.state}
+    encoder = {"settings": saved.settings | {"drawn": drawn}, "state": saved.state}
     passes = restore_passes(**encoder, machine=run.machine).extractor
-    known = few(inputs.images, settings["known_images"])
+    known = inputs.images.spread(settings["known_images"])
     statistics = fit_statistics(passes, known, run.machine)
     means = [float(value) for value in statistics["logits"]]
     log.info("mean length %s, mean logit of the right shift %s", statistics["lengths"], means)

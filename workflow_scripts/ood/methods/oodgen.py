@@ -220,8 +220,8 @@ class Ellipsoid:
     :param axes: ``[L, r]``, A with A A^T = covariance: eigenvectors times standard deviations; the
         encoder's small dense layer often leaves r < L
     :param radius: r_c, the Mahalanobis distance within which a given share of the latents lies
-    :param outer: ``[L, m]``, what leads from the unit sphere of type II to the latents, of
-        ``SHELL_AXES``
+    :param outer: ``[L, m]``, what leads from the unit sphere of type II to the latents, see
+        ``fit_ellipsoid``
     """
 
     mean: Tensor
