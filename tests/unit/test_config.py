@@ -418,6 +418,22 @@ def test_two_methods_share_the_models_of_the_same_variant():
     assert named == {"oodgen_classifier_clip_type1_false"}
 
 
+def test_a_named_variant_changes_several_settings_at_once():
+    changes = {"classifier.vae.latent": 2, "classifier.vae.epochs": 3, "score": "max"}
+    variants = {"oodgen": {"As it was": changes, "score": ["max"]}}
+    loader = Loader(ROOT, copy.deepcopy(CONFIG) | {"variants": variants})
+    found, plain = loader.benchmarks()["digits"], load(ROOT)["digits"]
+    assert set(found.methods) - set(plain.methods) == {"oodgen_as_it_was", "oodgen_score_max"}
+    method = found.methods["oodgen_as_it_was"]
+    changed = {"classifier": "oodgen_classifier_as_it_was", "score": "max"}
+    assert method == plain.methods["oodgen"] | changed
+    vae = found.models["oodgen_vae_as_it_was"]
+    assert vae == plain.models["oodgen_vae"] | {"latent": 2, "epochs": 3}
+    assert loader.variant_of("oodgen_as_it_was") == {"oodgen": {"As it was": changes}}
+    assert loader.variant_of("oodgen_score_max") == {"oodgen": {"score": ["max"]}}
+    assert loader.variant_of("oodgen") is None
+
+
 @pytest.mark.parametrize(
     ("variants", "message"),
     [

@@ -238,10 +238,10 @@ class Loader:
         these need."""
         chosen = self.config["methods"]
         varied = {
-            variant
+            method + ending
             for method, changes in self.config["variants"].items()
             if method in benchmark.methods
-            for _, _, variant in _variants(method, changes)
+            for ending, _ in _variants(changes)
         }
         methods = {
             name: settings
@@ -437,8 +437,8 @@ class Loader:
         if self.config["variants"]:
             for method, varied in self.config["variants"].items():
                 if method in recipe["methods"]:
-                    for path, value, variant in _variants(method, varied):
-                        self._vary(recipe, "methods", method, path, value, variant)
+                    for ending, changed in _variants(varied):
+                        self._vary(recipe, "methods", method, changed, ending)
             source = f"{self.source}: variants"
             self._check(recipe, {name: dict.fromkeys(recipe[name], source) for name in KINDS})
         return recipe["models"], recipe["methods"]
@@ -570,25 +570,30 @@ class Loader:
             waiting += self.models_of("models", one)
         return least
 
-    def _vary(
-        self, recipe: dict, section: str, name: str, path: str, value: object, variant: str
-    ) -> None:
-        """Add the entry ``variant``: a copy of ``name`` with another value, which may be a setting
-        of a model that it names; then that model gets a copy too."""
-        settings = copy.deepcopy(recipe[section][name])
-        key, _, rest = path.partition(".")
-        if rest and key in self._model_keys(section, settings):
+    def _vary(self, recipe: dict, section: str, name: str, changes: dict, ending: str) -> str:
+        """Add a copy of ``name``, called so with ``ending``, with other values of the settings at
+        the paths ``changes``. These may be settings of a model that it names; then that model gets
+        a copy too.
+
+        :return: the copy's name
+        """
+        settings, of_models = copy.deepcopy(recipe[section][name]), {}
+        keys, variant = self._model_keys(section, settings), name + ending
+        for path, value in changes.items():
+            key, _, rest = path.partition(".")
+            if rest and key in keys:
+                of_models.setdefault(key, {})[rest] = value
+            else:
+                replace_setting(settings, path, value, f"{self.source}: variants: {section}.{name}")
+        for key, inner in of_models.items():
             named = settings[key]
-            changed = [model + variant_suffix(path, value) for model in _listed(named)]
-            for model, copied in zip(_listed(named), changed, strict=True):
-                self._vary(recipe, "models", model, rest, value, copied)
-            settings[key] = changed if isinstance(named, list) else changed[0]
-        else:
-            replace_setting(settings, path, value, f"{self.source}: variants: {section}.{name}")
+            copied = [self._vary(recipe, "models", m, inner, ending) for m in _listed(named)]
+            settings[key] = copied if isinstance(named, list) else copied[0]
         if recipe[section].setdefault(variant, settings) != settings:
             raise InputError(
                 f"{self.source}: variants: two different {section} are called {variant!r}"
             )
+        return variant
 
     def _model_keys(self, section: str, settings: dict) -> dict[str, str]:
         """The settings that name models, with the type that these must have."""
@@ -640,12 +645,14 @@ class Loader:
                 chosen.append(f"ood.{folder}.{settings[key]}")
         return chosen
 
-    def variant_of(self, method: str) -> list | None:
-        """Method, setting and value of one of the config's variants; None for another method."""
+    def variant_of(self, method: str) -> dict | None:
+        """The key ``variants`` of a config that knows one variant alone; None for another
+        method."""
         for base, changes in self.config["variants"].items():
-            for path, value, name in _variants(base, changes):
-                if name == method:
-                    return [base, path, value]
+            for key, chosen in changes.items():
+                for one in [chosen] if isinstance(chosen, dict) else [[value] for value in chosen]:
+                    if any(base + ending == method for ending, _ in _variants({key: one})):
+                        return {base: {key: one}}
         return None
 
     def recipe_of(self, benchmark: Benchmark, method: str) -> dict:
@@ -694,17 +701,23 @@ def _parsed(value: object) -> object:
 
 def variant_suffix(path: str, value: object) -> str:
     """``_<setting>_<value>`` as names of files and methods may hold it."""
-    text = f"_{path.rpartition('.')[2]}_{value}".lower()
-    return re.sub(r"[^a-z0-9]+", "_", text).rstrip("_")
+    return _ending(f"{path.rpartition('.')[2]}_{value}")
 
 
-def _variants(method: str, changes: dict[str, list]) -> list[tuple[str, object, str]]:
-    """Path, value and name of each variant of a method."""
-    return [
-        (path, value, method + variant_suffix(path, value))
-        for path, values in changes.items()
-        for value in values
-    ]
+def _ending(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", f"_{text}".lower()).rstrip("_")
+
+
+def _variants(changes: dict[str, list | dict]) -> list[tuple[str, dict]]:
+    """What the names of a method's variants end in, and the values by path of each: of a setting's
+    list one after the other, those under a name together."""
+    found = []
+    for key, chosen in changes.items():
+        if isinstance(chosen, dict):
+            found.append((_ending(key), chosen))
+        else:
+            found += [(variant_suffix(key, value), {key: value}) for value in chosen]
+    return found
 
 
 def _listed(names: str | list[str]) -> list[str]:

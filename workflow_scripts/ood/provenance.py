@@ -12,8 +12,8 @@ def made_from(loader: Loader, scripts: Path, benchmark: Benchmark, method: str) 
     """What a method's metrics follow from, OOD sets and seed aside.
 
     :param scripts: the folder of the workflow's scripts
-    :return: ``digest`` of settings and code; ``variant``: method, setting and value that make the
-        method one of the config's variants, or None
+    :return: ``digest`` of settings and code; ``variant``: ``variants`` of a config that knows the
+        method as its only variant, or None
     """
     recipe = loader.recipe_of(benchmark, method)
     modules = loader.chosen_modules("methods", recipe["method"])

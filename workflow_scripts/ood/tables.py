@@ -112,13 +112,12 @@ def _suffix(path: Path) -> str:
 
 
 def _digest_today(
-    root: Path, config: dict, scale: str, benchmark: str, method: str, variant: list | None
+    root: Path, config: dict, scale: str, benchmark: str, method: str, variants: dict | None
 ) -> str | None:
     """What today's settings would make a method's metrics from; None where they know it not."""
-    variants = {variant[0]: {variant[1]: [variant[2]]}} if variant else {}
-    changes = {"benchmarks": [benchmark], "scale": scale, "methods": [method]}
-    changes |= {"reference": variant[0] if variant else method, "variants": variants}
-    changes["methods"] = [variant[0] if variant else method]
+    known = next(iter(variants)) if variants else method
+    changes = {"benchmarks": [benchmark], "scale": scale, "methods": [known]}
+    changes |= {"reference": known, "variants": variants or {}}
     try:
         loader = Loader(root, copy.deepcopy(config) | changes)
         one = loader.benchmarks()[benchmark]

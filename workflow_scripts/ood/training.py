@@ -390,7 +390,7 @@ OPTIMIZERS = {
     "lars": LARS,
 }
 # what of an optimiser's settings ``learning_rate`` reads
-SCHEDULE = ("decay", "drops", "warmup", "cosine")
+SCHEDULE = ("decay", "drops", "warmup", "cosine", "linear")
 # those that PyTorch can step in one kernel
 FUSED = ("adam", "sgd")
 
@@ -414,13 +414,17 @@ def learning_rate(settings: dict, done: int, total: int) -> float:
     :param settings: ``learning_rate``; ``decay``, a factor on it after each step; ``drops``, a
         ``factor`` on it ``at`` each of several shares of the steps; ``warmup``: a straight line to
         it from ``start`` times it, over a ``share`` of the steps; ``cosine``: whether it then falls
-        along half a cosine, which is as long as all steps
+        along half a cosine, which is as long as all steps; ``linear``: it then falls in a straight
+        line to so many times itself
     """
     rate, passed = settings["learning_rate"] * settings.get("decay", 1) ** done, done / total
     if warmup := settings.get("warmup"):
         if passed < warmup["share"]:
             return rate * (warmup["start"] + (1 - warmup["start"]) * passed / warmup["share"])
         passed -= warmup["share"]
+    if "linear" in settings:
+        fallen = passed / (1 - (warmup["share"] if warmup else 0))
+        rate *= 1 - (1 - settings["linear"]) * fallen
     if settings.get("cosine"):
         rate *= (1 + math.cos(math.pi * passed)) / 2
     drops = settings.get("drops", {"at": [], "factor": 1})
