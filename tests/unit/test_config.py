@@ -100,7 +100,11 @@ def test_scales_change_settings_only():
 
 def test_only_whole_triples_are_scales():
     assert at_scale({"a": {"smoke": 1, "quick": 2, "paper": 3}}, "quick") == {"a": 2}
-    assert at_scale({"a": {"smoke": 1, "quick": 2}}, "quick") == {"a": {"smoke": 1, "quick": 2}}
+    assert at_scale({"a": {"smoke": 1, "quick": 2}, "b": 3}, "paper") == {"b": 3}
+    assert at_scale({"a": {}, "b": {"quick": 1, "c": 2}}, "smoke") == {
+        "a": {},
+        "b": {"quick": 1, "c": 2},
+    }
 
 
 @pytest.mark.parametrize(

@@ -151,12 +151,21 @@ def check_schema(
 
 
 def at_scale(value: object, scale: str) -> object:
-    """Replace every ``{smoke: …, quick: …, paper: …}`` by its value at ``scale``."""
-    if isinstance(value, dict):
-        if set(value) == set(SCALES):
-            return value[scale]
-        return {key: at_scale(one, scale) for key, one in value.items()}
-    return value
+    """Replace every ``{smoke: …, quick: …, paper: …}`` by its value at ``scale``; where it has none
+    there, its key is left out."""
+    if not isinstance(value, dict):
+        return value
+    if _by_scale(value):
+        return value[scale]
+    return {
+        key: at_scale(one, scale)
+        for key, one in value.items()
+        if not _by_scale(one) or scale in one
+    }
+
+
+def _by_scale(value: object) -> bool:
+    return isinstance(value, dict) and bool(value) and set(value) <= set(SCALES)
 
 
 def replace_setting(content: dict, path: str, value: object, source: str) -> None:

@@ -6,12 +6,15 @@ import torch
 from torch import Tensor, nn
 
 
-def crop_flip(padding: int = 4) -> Callable[[Tensor], Tensor]:
-    """Random crop after zero padding and random horizontal flip, drawn per image, on the device."""
+def crop_flip(padding: int = 4, mode: str = "constant") -> Callable[[Tensor], Tensor]:
+    """Random crop after padding and random horizontal flip, drawn per image, on the device.
+
+    :param mode: of ``torch.nn.functional.pad``: zeros, or ``reflect``
+    """
 
     def augment(images: Tensor) -> Tensor:
         count, _, height, width = images.shape
-        padded = nn.functional.pad(images, [padding] * 4)
+        padded = nn.functional.pad(images, [padding] * 4, mode=mode)
         device = images.device
         top = torch.randint(0, 2 * padding + 1, (count, 1), device=device)
         left = torch.randint(0, 2 * padding + 1, (count, 1), device=device)
