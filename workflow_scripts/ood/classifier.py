@@ -106,19 +106,15 @@ def reject_log_odds(logits: Tensor, n_classes: int) -> Tensor:
 def fit(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier, Trained]:
     """Train with the mean cross-entropy over all logits (CMG, stage 1).
 
-    :param settings: of ``build`` and ``train``, ``batch_size`` and ``augmentation``; perhaps
-        ``label_smoothing``, the share of the target that all classes get alike
+    :param settings: of ``build`` and ``train``, ``batch_size`` and ``augmentation``
     """
     torch.manual_seed(run.seed)
     network = build(settings).to(run.machine.device, memory_format=torch.channels_last).train()
 
-    smoothing = settings.get("label_smoothing", 0.0)
-
     def loss(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         logits = network(images).float()
         accuracy = (logits.argmax(1) == labels).float().mean()
-        entropy = F.cross_entropy(logits, labels, label_smoothing=smoothing)
-        return {"loss": entropy, "accuracy": accuracy}
+        return {"loss": F.cross_entropy(logits, labels), "accuracy": accuracy}
 
     data = stream(inputs.images, settings["batch_size"], augment=by_name(settings["augmentation"]))
     trained = train(network, loss, data, settings, run)
