@@ -21,6 +21,7 @@ include: "rules/vmdls.smk"
 include: "rules/csi.smk"
 include: "rules/scores.smk"
 include: "rules/tables.smk"
+include: "rules/studies.smk"
 include: "rules/pictures.smk"
 
 

@@ -25,6 +25,7 @@ FLOORS = [
     ["config", "images", "lineage", "metrics", "scores"],
     ["provenance"],
     ["decode", "tables", "plots"],
+    ["studies"],
     ["download", "models", "augmentations"],
     ["training"],
     ["classifier", "detector"],

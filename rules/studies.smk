@@ -1,0 +1,44 @@
+"""The book of results: targets of their own, `snakemake record` with a study's config, `snakemake book`."""
+
+RECORDED = set(map(os.path.relpath, ROOT.glob("studies/results/*.csv")))
+
+
+if config["study"]:
+    RECORDED.add(f"studies/results/{config['study']['name']}.csv")
+
+    rule record:
+        "Keep the numbers of the config's study, to be committed."
+        input:
+            metrics="results/tables/metrics.csv",
+            costs="results/tables/costs.csv",
+        output:
+            f"studies/results/{config['study']['name']}.csv",
+        log:
+            "results/logs/record.log",
+        conda:
+            "../envs/environment.yaml"
+        params:
+            **PLAN.code("tables/record.py"),
+            study=config["study"],
+            root=os.path.relpath(ROOT),
+        script:
+            "../workflow_scripts/tables/record.py"
+
+
+rule book:
+    "Write docs/results.md from the numbers of all studies."
+    input:
+        published=os.path.relpath(ROOT / "benchmarks" / "published.csv"),
+        studies=sorted(map(os.path.relpath, ROOT.glob("studies/*.yaml"))),
+        results=sorted(RECORDED),
+    output:
+        "docs/results.md",
+    log:
+        "results/logs/book.log",
+    conda:
+        "../envs/environment.yaml"
+    params:
+        **PLAN.code("tables/book.py"),
+        root=os.path.relpath(ROOT),
+    script:
+        "../workflow_scripts/tables/book.py"

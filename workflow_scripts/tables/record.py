@@ -1,0 +1,68 @@
+"""Keep a study's numbers where they can be committed."""
+
+from workflow_job import job
+
+with job(snakemake):
+    import os
+    import platform
+    import subprocess
+    from pathlib import Path
+
+    import pandas as pd
+
+    from ood.config import Loader
+    from ood.studies import Study, record
+    from ood.tables import save_csv
+
+    root, config = Path(snakemake.params.root), snakemake.config
+
+    def git(*arguments: str) -> str:
+        """What git says of the workflow's folder; nothing where it has no repository."""
+        command = ["git", "-C", root, *arguments]
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+
+    def processor() -> str:
+        """Its name by the system, or its kind."""
+        try:
+            lines = Path("/proc/cpuinfo").read_text().splitlines()
+        except OSError:
+            lines = []
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        return names[0] if names else platform.machine()
+
+    loader = Loader(root, dict(config))
+    benchmarks = loader.benchmarks()
+    changed = git(
+        "status",
+        "--porcelain",
+        "--untracked-files=no",
+        "--",
+        "workflow_scripts",
+        "rules",
+        "benchmarks",
+    )
+    run = {
+        "scale": config["scale"],
+        "precision": config["precision"],
+        "revision": (git("rev-parse", "--short=10", "HEAD") or "unknown")
+        + " and changes" * bool(changed),
+        "machine": f"{processor()}, {os.cpu_count()} cores",
+    }
+    metrics, costs = (
+        pd.read_csv(path) for path in (snakemake.input.metrics, snakemake.input.costs)
+    )
+    of_study = [
+        table[table["scale"].eq(config["scale"]) & table["seed"].isin(config["seeds"])]
+        for table in (metrics, costs)
+    ]
+    jobs = {
+        (name, job)
+        for name, one in benchmarks.items()
+        for job in (*one.models, *one.methods, *loader.scored_together(one))
+    }
+    ours = [job in jobs for job in zip(of_study[1]["benchmark"], of_study[1]["name"], strict=True)]
+    study = Study(config["study"], benchmarks)
+    found = record(
+        study, of_study[0].fillna({"flags": ""}), of_study[1][ours], config["protocols"], run
+    )
+    save_csv(found, snakemake.output[0])
