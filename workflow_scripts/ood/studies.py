@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from ood.config import Benchmark, Loader, load_yaml
+from ood.config import Benchmark, Loader, OODSet, load_yaml
 from ood.errors import InputError
 from ood.tables import markdown
 
 CELL = ["benchmark", "method", "ood_set", "protocol"]
 COLUMNS = [*CELL, "measure", "seeds", "mean", "sd", "low", "high", "id_accuracy"]
-RUN = ["scale", "precision", "revision", "machine", "core_minutes", "stand_ins"]
-STAND_IN = "is a stand-in for"
+COLUMNS += ["id_dataset", "ood_dataset"]
+RUN = ["scale", "precision", "revision", "machine", "core_minutes"]
 NOTHING = "–"
 
 HEAD = """# Results
@@ -30,7 +30,8 @@ finding.
 * `final` is the last state of training. `validation` chooses on the validation OOD set. `oracle` is
   the best state or setting on the OOD test set itself, as many papers report.
 * "Same protocol" says whether the published number was chosen as ours; if not, how it was.
-* A dash: not run, or not published. OOD sets without either are left out.
+* A dash: not run, or not published. OOD sets without either are left out. In brackets behind a
+  set: the stand-in that was used.
 """
 
 
@@ -64,7 +65,8 @@ def load(root: Path, path: str | Path) -> Study:
 def record(
     study: Study, metrics: pd.DataFrame, costs: pd.DataFrame, protocols: list[str], run: dict
 ) -> pd.DataFrame:
-    """A study's numbers, one row per benchmark, method, OOD set, protocol and measure.
+    """A study's numbers, one row per benchmark, method, OOD set, protocol and measure. Where a
+    stand-in was used, the row has the name of the OOD set, and the stand-in under ``ood_dataset``.
 
     :param metrics: one row per cell and seed, of the study's scale and seeds; others of its
         benchmarks are not asked for
@@ -72,7 +74,7 @@ def record(
     :param run: ``scale``, ``precision``, ``revision`` and ``machine``, for every row
     :return: ``COLUMNS`` and ``RUN``; ``core_minutes`` are those of all jobs
     """
-    cells, rows, flags = dict(list(metrics.groupby(CELL))), [], set()
+    cells, rows = dict(list(metrics.groupby(CELL))), []
     for benchmark, one in study.benchmarks.items():
         for key in [
             (benchmark, method, ood, protocol)
@@ -83,16 +85,22 @@ def record(
             if key not in cells:
                 continue
             cell = cells[key]
-            flags |= {flag for text in cell["flags"] for flag in str(text).split("; ")}
+            original = _original(key[2], one.ood[key[2]])
             for measure in study.about["measures"]:
                 ends = (f"{measure}_low", f"{measure}_high")
                 ends = [cell[end].mean() if end in cell else math.nan for end in ends]
                 values = [cell[measure].mean(), cell[measure].std(), *ends]
-                rows.append([*key, measure, len(cell), *values, cell["id_accuracy"].mean()])
+                row = [benchmark, key[1], original, key[3], measure, len(cell), *values]
+                accuracy, ood = cell["id_accuracy"].mean(), one.ood[key[2]].dataset
+                rows.append([*row, accuracy, one.dataset, ood])
     minutes = round((costs["seconds"] * costs["threads"]).sum() / 60)
-    stand_ins = "; ".join(sorted(flag for flag in flags if STAND_IN in flag))
-    facts = run | {"core_minutes": minutes, "stand_ins": stand_ins}
+    facts = run | {"core_minutes": minutes}
     return pd.DataFrame(rows, columns=COLUMNS).assign(**facts)[[*COLUMNS, *RUN]]
+
+
+def _original(name: str, ood: OODSet) -> str:
+    """What a benchmark calls an OOD set where no stand-in takes its place."""
+    return ood.stand_in_for if ood.stand_in_for and name == ood.dataset else name
 
 
 def book(studies: list[Study], results: dict[str, pd.DataFrame], published: pd.DataFrame) -> str:
@@ -110,7 +118,7 @@ def book(studies: list[Study], results: dict[str, pd.DataFrame], published: pd.D
             known = published[published["benchmark"] == name]
             mine = None if ours is None else ours[ours["benchmark"] == name]
             if rows := _rows(benchmark, about["measures"], mine, known):
-                parts += [f"**{name}**: {benchmark.title}.", *_accuracy(mine)]
+                parts += [f"**{name}**: {benchmark.title}.", *_about_id(benchmark, mine)]
                 header = ["method", "OOD set", "measure", "protocol", "ours", "published"]
                 parts.append(markdown([*header, "difference", "same protocol"], rows))
         if about["finding"]:
@@ -124,19 +132,20 @@ def _facts(ours: pd.DataFrame) -> str:
     seeds = sorted(set(ours["seeds"]))
     text = f"Scale `{first['scale']}`, {' or '.join(map(str, seeds))} seed{'s' * (seeds != [1])}, "
     text += f"{first['precision']}, {first['core_minutes']} core minutes on {first['machine']}; "
-    text += f"revision {first['revision']}."
-    if isinstance(first["stand_ins"], str) and first["stand_ins"]:
-        sets = [flag.split()[-1] for flag in first["stand_ins"].split("; ")]
-        text += f" Stand-ins for: {', '.join(f'`{name}`' for name in sorted(set(sets)))}."
-    return text
+    return f"{text}revision {first['revision']}."
 
 
-def _accuracy(ours: pd.DataFrame | None) -> list[str]:
-    if ours is None:
+def _about_id(benchmark: Benchmark, ours: pd.DataFrame | None) -> list[str]:
+    """The ID images where they are a stand-in, and how well they are classified."""
+    if ours is None or ours.empty:
         return []
+    used, text = ours["id_dataset"].iloc[0], ""
+    if used != benchmark.dataset:
+        text = f"ID images: `{used}` in place of `{benchmark.dataset}`. "
     found = ours.groupby("method", sort=False)["id_accuracy"].mean().dropna()
     listed = ", ".join(f"`{method}` {100 * value:.1f}" for method, value in found.items())
-    return [f"ID accuracy: {listed}."] if listed else []
+    text += f"ID accuracy: {listed}." if listed else ""
+    return [text.strip()] if text else []
 
 
 def _rows(
@@ -156,8 +165,12 @@ def _rows(
         for ood in benchmark.ood:
             for measure in measures:
                 key = method, ood, measure
-                for line in _lines(mine.get(key, {}), dict(theirs.get(key, {}))):
-                    found.append([f"`{method}`", ood, measure, *line])
+                cells = mine.get(key, {})
+                used = {row["ood_dataset"] for row in cells.values()} - {benchmark.ood[ood].dataset}
+                label = f"{ood} ({', '.join(used)})" if used else ood
+                for line in _lines(cells, dict(theirs.get(key, {}))):
+                    line[-1] += ", other images" if used and line[-1] else ""
+                    found.append([f"`{method}`", label, measure, *line])
     return found
 
 

@@ -62,7 +62,5 @@ with job(snakemake):
     }
     ours = [job in jobs for job in zip(of_study[1]["benchmark"], of_study[1]["name"], strict=True)]
     study = Study(config["study"], benchmarks)
-    found = record(
-        study, of_study[0].fillna({"flags": ""}), of_study[1][ours], config["protocols"], run
-    )
+    found = record(study, of_study[0], of_study[1][ours], config["protocols"], run)
     save_csv(found, snakemake.output[0])

@@ -1,0 +1,160 @@
+"""Studies: their files plan, their numbers are kept as measured, the book holds nothing else."""
+
+import copy
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ood import studies
+from ood.config import Loader, load_yaml
+from ood.errors import InputError
+from plan import Plan
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "studies").glob("*.yaml"))
+RESULTS = {path.stem: pd.read_csv(path) for path in (ROOT / "studies/results").glob("*.csv")}
+PUBLISHED = pd.read_csv(ROOT / "benchmarks/published.csv")
+RUN = {"scale": "smoke", "precision": "float32", "revision": "abc", "machine": "m, 2 cores"}
+ABOUT = {"name": "s", "title": "T", "question": "Q?", "finding": "F.", "measures": ["auroc"]}
+STAND_INS = {"notmnist": "notmnist_sample"}
+
+
+def make_study(**changes):
+    """Of MSP and energy on Fashion-MNIST, with a stand-in for notMNIST."""
+    config = load_yaml(ROOT / "config.yaml") | {"benchmarks": ["fashion_mnist"]}
+    config |= {"methods": ["msp", "energy"], "stand_ins": {}} | changes
+    return studies.Study(ABOUT, Loader(ROOT, config).benchmarks())
+
+
+def metrics(*rows):
+    """Of (method, OOD set, protocol, seed, AUROC)."""
+    columns = ["method", "ood_set", "protocol", "seed", "auroc"]
+    table = pd.DataFrame(rows, columns=columns).assign(benchmark="fashion_mnist", id_accuracy=0.5)
+    return table.assign(auroc_low=table["auroc"] - 0.01, auroc_high=table["auroc"] + 0.02)
+
+
+COSTS = pd.DataFrame({"seconds": [60.0, 90.0], "threads": [2, 1]})
+
+
+def test_numbers_are_kept_in_the_order_of_the_benchmark_with_the_run_beside_them():
+    study = make_study(stand_ins=STAND_INS)
+    measured = metrics(
+        ("energy", "uniform", "final", 0, 0.8),
+        ("energy", "notmnist_sample", "final", 0, 0.7),
+        ("energy", "notmnist_sample", "final", 1, 0.9),
+        ("energy", "notmnist_sample", "oracle", 1, 0.95),
+        ("msp", "mnist", "final", 0, 0.6),
+        ("knn", "mnist", "final", 0, 0.6),
+    )
+    found = studies.record(study, measured, COSTS, ["final"], RUN)
+    assert list(found.columns) == [*studies.COLUMNS, *studies.RUN]
+    cells = found[["method", "ood_set", "ood_dataset", "seeds"]].values.tolist()
+    assert cells == [
+        ["msp", "mnist", "mnist", 1],
+        ["energy", "notmnist", "notmnist_sample", 2],
+        ["energy", "uniform", "uniform", 1],
+    ]
+    both = found.iloc[1]
+    assert both["mean"] == pytest.approx(0.8)
+    assert both["sd"] == pytest.approx(0.2 / 2**0.5)
+    assert (both["low"], both["high"]) == (pytest.approx(0.79), pytest.approx(0.82))
+    # 60 s on two threads and 90 s on one
+    assert set(found["core_minutes"]) == {4}
+    assert set(found["machine"]) == {"m, 2 cores"}
+
+
+def lines(text):
+    """The cells of the rows about a method, without code marks."""
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    return [[cell.strip(" `") for cell in row.strip("|").split("|")] for row in rows]
+
+
+def test_the_book_puts_each_number_beside_the_published_one():
+    measured = metrics(
+        ("msp", "mnist", "final", 0, 0.6),
+        ("msp", "notmnist_sample", "final", 0, 0.7),
+        ("energy", "mnist", "final", 0, 0.7),
+        ("energy", "mnist", "final", 1, 0.9),
+        ("energy", "mnist", "oracle", 0, 0.91),
+        ("energy", "uniform", "final", 0, 0.5),
+    )
+    ours = studies.record(
+        make_study(stand_ins=STAND_INS), measured, COSTS, ["final", "oracle"], RUN
+    )
+    published = [
+        ("msp", "mnist", "oracle", 0.75),
+        ("msp", "notmnist", "final", 0.6),
+        ("energy", "mnist", "oracle", 0.9),
+        ("energy", "omniglot", "final", 0.99),
+    ]
+    published = pd.DataFrame(published, columns=["method", "ood_set", "protocol", "published"])
+    published = published.assign(benchmark="fashion_mnist", metric="auroc")
+    text = studies.book([make_study()], {"s": ours}, published)
+    assert lines(text) == [
+        ["msp", "mnist", "auroc", "final", "60.00 [59.0, 62.0]", "75.00", "-15.0", "no: oracle"],
+        # what was published of other images is no match
+        [
+            "msp",
+            "notmnist (notmnist_sample)",
+            "auroc",
+            "final",
+            "70.00 [69.0, 72.0]",
+            "60.00",
+            "+10.0",
+            "yes, other images",
+        ],
+        ["energy", "mnist", "auroc", "final", "80.00 ± 14.14 [79.0, 82.0]", "–", "–", ""],
+        ["energy", "mnist", "auroc", "oracle", "91.00 [90.0, 93.0]", "90.00", "+1.0", "yes"],
+        ["energy", "omniglot", "auroc", "final", "–", "99.00", "–", ""],
+        ["energy", "uniform", "auroc", "final", "50.00 [49.0, 52.0]", "–", "–", ""],
+    ]
+    assert "4 core minutes on m, 2 cores; revision abc" in text
+    assert "ID accuracy: `msp` 50.0, `energy` 50.0" in text
+    assert "**Finding.** F." in text
+
+
+def test_what_was_not_run_is_visibly_empty():
+    published = pd.DataFrame(
+        [("fashion_mnist", "msp", "mnist", "auroc", "final", 0.75)],
+        columns=["benchmark", "method", "ood_set", "metric", "protocol", "published"],
+    )
+    text = studies.book([make_study()], {}, published)
+    assert "Not run yet." in text
+    assert lines(text) == [["msp", "mnist", "auroc", "final", "–", "75.00", "–", ""]]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_study_plans(path):
+    study = studies.load(ROOT, path)
+    assert study.about["name"] == path.stem
+    config = load_yaml(ROOT / "config.yaml") | load_yaml(path)
+    loader = Loader(ROOT, copy.deepcopy(config))
+    plan = Plan(loader, loader.benchmarks(), ROOT / "workflow_scripts")
+    assert plan.compared() == config["benchmarks"]
+    assert len(plan.metrics()) >= len(config["benchmarks"]) * len(config["seeds"])
+    for name, one in study.benchmarks.items():
+        planned = {row for row in plan.metrics() if f"/{name}/" in row}
+        assert all(any(f"/metrics/{method}/" in row for row in planned) for method in one.methods)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_study_says_what_it_cost(path):
+    (cost,) = re.findall(r"^# Cost: (.*)\.$", path.read_text(), re.M)
+    if path.stem in RESULTS:
+        assert cost == f"{RESULTS[path.stem]['core_minutes'].iloc[0]} core minutes"
+    else:
+        assert cost == "not measured yet"
+
+
+def test_the_book_is_what_the_committed_numbers_give():
+    text = studies.book([studies.load(ROOT, path) for path in FILES], RESULTS, PUBLISHED)
+    assert (ROOT / "docs/results.md").read_text() == text
+
+
+def test_a_study_is_called_as_its_file(tmp_path):
+    path = tmp_path / "other.yaml"
+    path.write_text(FILES[0].read_text())
+    with pytest.raises(InputError, match=r"other\.yaml: study\.name: call it other"):
+        studies.load(ROOT, path)
