@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ood.classifier import build, depths
-from ood.models import convnet, densenet, resnet18, toynet, two_conv, vgg, wide_resnet
+from ood.models import airbench, convnet, densenet, resnet18, toynet, two_conv, vgg, wide_resnet
 from ood.models.autoencoder import AutoEncoder
 from ood.models.base import Classifier, Normalized
 from ood.models.vae import CVAE, OneHotCVAE, ResidualBlock
@@ -126,6 +126,8 @@ def test_the_nets_of_the_leave_out_ensemble_have_the_published_sizes(
         ("densenet", RGB, 0.77e6, 0.288e9, [108, 150, 342, 342]),
         ("wide_resnet", RGB, 36.5e6, 5.24e9, [160, 320, 640, 640]),
         ("mnist_conv", (28, 28, 1), 0.81e6, 0.11e9, [100, 100, 100, 500]),
+        # the paper's 3.6e14 FLOP are 9.9 epochs of 50,000 images, forward and twice that backward: 0.121e9
+        ("airbench", RGB, 1.97e6, 0.118e9, [64, 256, 256, 256]),
     ],
 )
 def test_backbones_have_four_depths_of_the_published_sizes(
@@ -205,6 +207,7 @@ def test_encoder_and_decoder_of_oodgen_see_the_class():
         (toynet.Features((8, 8, 1), 0.5, padding=2), (1, 8, 8)),
         (densenet.Features((32, 32, 3), 10, 0.25), (3, 32, 32)),
         (wide_resnet.Features((8, 8, 1), 16, 0.5), (1, 8, 8)),
+        (airbench.Features((28, 28, 1), 0.25), (1, 28, 28)),
     ],
 )
 def test_features_have_the_announced_length(features, shape):
@@ -238,3 +241,40 @@ def test_only_the_decoder_sees_the_class():
     second = cvae(images, torch.tensor([1, 2]))
     assert torch.equal(first[1], second[1])
     assert not torch.equal(first[0], second[0])
+
+
+def test_the_first_layer_whitens_the_patches_of_its_first_batch():
+    torch.manual_seed(0)
+    mix = torch.tensor([[1.0, 0.8, 0.5], [0.0, 0.4, 0.1], [0.0, 0.0, 0.3]])
+    images = torch.einsum("dc,ndhw->nchw", mix, torch.randn(50, 3, 16, 16)) + 2
+    layer = airbench.Whitening(3)
+    fresh = layer.weight.clone()
+    with torch.no_grad():
+        layer.eval()(images)
+        assert torch.equal(layer.weight, fresh)
+        made = layer.train()(images)
+        covariance = torch.cov(made.transpose(0, 1).flatten(1)[:12])
+        # the ridge takes a little from directions of little variance
+        torch.testing.assert_close(covariance, torch.eye(12), rtol=0, atol=0.02)
+        torch.testing.assert_close(layer.weight[12:], -layer.weight[:12])
+        kept = layer.weight.clone()
+        layer(images * torch.rand(3, 1, 1))
+        assert torch.equal(layer.weight, kept)
+        # nor does a restored one look again
+        other = airbench.Whitening(3)
+        other.load_state_dict(layer.state_dict())
+        other.train()(torch.rand(50, 3, 16, 16))
+        assert torch.equal(other.weight, kept)
+
+
+def test_airbench_starts_with_convolutions_that_pass_channels_on():
+    torch.manual_seed(0)
+    conv = airbench.Features(RGB, 0.5).stage2[0]
+    images = torch.rand(2, 32, 5, 5)
+    with torch.no_grad():
+        torch.testing.assert_close(conv(images)[:, :32], images)
+    learned = {
+        name for name, value in airbench.Features(RGB).named_parameters() if value.requires_grad
+    }
+    assert "whiten.0.bias" in learned
+    assert not learned & {"whiten.0.weight", "stage1.2.weight"}

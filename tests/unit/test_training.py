@@ -12,6 +12,7 @@ from torch import nn
 
 from ood import training
 from ood.augmentations.crop_flip import crop_flip
+from ood.augmentations.shift_flip import shift_flip
 from ood.errors import InputError
 from ood.images import ImageSet
 from ood.training import Inputs, Machine, Run, Stream, Watch, derive_seed
@@ -151,6 +152,14 @@ def test_the_learning_rate_drops_at_shares_of_the_steps():
     assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
     both = optimizer | {"decay": 0.9}
     assert training.learning_rate(both, 75, 100) == pytest.approx(0.001 * 0.9**75)
+
+
+def test_the_learning_rate_is_a_triangle():
+    optimizer = {"learning_rate": 2.0, "warmup": {"start": 0.2, "share": 0.25}, "linear": 0.1}
+    rates = [training.learning_rate(optimizer, done, 100) for done in (0, 5, 25, 50, 100)]
+    assert rates == pytest.approx([0.4, 0.72, 2.0, 2 * (1 - 0.9 / 3), 0.2])
+    del optimizer["warmup"]
+    assert training.learning_rate(optimizer, 50, 100) == pytest.approx(2 * 0.55)
 
 
 def test_other_inputs_come_beside_each_batch_each_before_any_twice(tmp_path):
@@ -430,6 +439,15 @@ def test_crop_and_flip_moves_whole_images():
         flipped += bool(mirrored)
     assert found == 64
     assert 20 < flipped < 44
+
+
+def test_a_shift_mirrors_the_border():
+    torch.manual_seed(0)
+    images = torch.rand(64, 3, 6, 6)
+    padded = F.pad(images, [2] * 4, mode="reflect")
+    for original, image in zip(padded, shift_flip()(images), strict=True):
+        windows = original.unfold(1, 6, 1).unfold(2, 6, 1).permute(1, 2, 0, 3, 4)
+        assert any((windows == one).all(dim=(2, 3, 4)).any() for one in (image, image.flip(2)))
 
 
 def test_seeds_differ_by_name_and_number_and_never_change():
