@@ -126,7 +126,7 @@ def test_the_nets_of_the_leave_out_ensemble_have_the_published_sizes(
         ("densenet", RGB, 0.77e6, 0.288e9, [108, 150, 342, 342]),
         ("wide_resnet", RGB, 36.5e6, 5.24e9, [160, 320, 640, 640]),
         ("mnist_conv", (28, 28, 1), 0.81e6, 0.11e9, [100, 100, 100, 500]),
-        # the paper's 3.6e14 FLOP are 9.9 epochs of 50,000 images, forward and twice that backward: 0.121e9
+        # the paper's 3.6e14 FLOP are 9.9 epochs of 50,000 images, three passes each: 0.121e9
         ("airbench", RGB, 1.97e6, 0.118e9, [64, 256, 256, 256]),
     ],
 )
