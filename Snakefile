@@ -31,6 +31,7 @@ rule all:
     input:
         rules.tables.output,
         PLAN.pseudo_ood(),
+        PLAN.rankings(),
         [
             f"{PLAN.plots}/{benchmark}/{kind}/{name}.png"
             for benchmark in PLAN.benchmarks

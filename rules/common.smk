@@ -38,7 +38,7 @@ PICTURES = {}
 wildcard_constraints:
     benchmark=one_of(PLAN.benchmarks),
     seed=r"\d+",
-    dataset=one_of([*REGISTRY, *PLAN.generated]),
+    dataset=one_of([*LOADER.datasets, *PLAN.generated]),
     split="train|test",
     shape=r"\d+x\d+x\d+",
     method=PLAN.named("methods"),

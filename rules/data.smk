@@ -47,6 +47,25 @@ rule prepare:
         "../workflow_scripts/data/prepare.py"
 
 
+rule prepare_own:
+    "Bring a user's own images into a benchmark's shape."
+    output:
+        images=update("data/prepared/{shape}/{dataset}/{split}.npz"),
+        manifest=update("data/prepared/{shape}/{dataset}/{split}.json"),
+    log:
+        "results/logs/prepare/{shape}/{dataset}/{split}.log",
+    wildcard_constraints:
+        dataset=one_of(LOADER.own),
+    conda:
+        "../envs/environment.yaml"
+    params:
+        **PLAN.code("data/prepare_own.py"),
+        about=lambda w: LOADER.own[w.dataset],
+        stamp=PLAN.stamp,
+    script:
+        "../workflow_scripts/data/prepare_own.py"
+
+
 rule generate_noise:
     "Draw a noise set."
     output:

@@ -35,6 +35,11 @@ PICTURES |= {
         ),
         "methods": PLAN.with_trajectory,
     },
+    "extremes": {
+        "names": lambda b: [f"{ood}/{method}" for method, ood in PLAN.ranked(b)],
+        "inputs": lambda w: PLAN.test_sets(w)
+        | PLAN.score_files(w.benchmark, PLAN.seeds[:1], PLAN.of(w).methods),
+    },
     "image_sets": {"names": lambda b: ["image_sets"], "inputs": PLAN.test_sets},
     "heatmap": {
         "names": lambda b: ["heatmap"],

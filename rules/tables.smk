@@ -1,4 +1,4 @@
-"""Tables over all that the results folder holds."""
+"""Tables over all that the results folder holds, and of users' own images."""
 
 
 rule tables:
@@ -37,3 +37,33 @@ use rule tables as available with:
         "results/logs/available.log",
     params:
         metrics=[path for path in PLAN.metrics() if os.path.exists(path)],
+
+
+for BENCHMARK in [one for one in PLAN.benchmarks if PLAN.ranked(one)]:
+
+    rule:
+        "Rank a user's own images by score, with their files' names."
+        name:
+            name_of("rank", BENCHMARK)
+        input:
+            lambda w: PLAN.score_files(w.benchmark, [w.seed], PLAN.of(w).methods)["files"],
+        output:
+            update(
+                [
+                    f"{PLAN.run}/ranked/{method}/{ood}.csv"
+                    for method, ood in PLAN.ranked(BENCHMARK)
+                ]
+            ),
+        log:
+            f"{PLAN.log}/rank.log",
+        wildcard_constraints:
+            benchmark=BENCHMARK,
+        conda:
+            "../envs/environment.yaml"
+        params:
+            **PLAN.code("tables/rank.py"),
+            ranked=PLAN.ranked(BENCHMARK),
+            parts=PLAN.parts,
+            classes=PLAN.class_names,
+        script:
+            "../workflow_scripts/tables/rank.py"

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ood import lineage
+from ood import lineage, own
 from ood.config import KINDS, Benchmark, Loader, overlap
 from ood.provenance import made_from
 from ood.registry import ID_NOISES, REGISTRY
@@ -200,7 +200,33 @@ class Plan:
             ]
         }
 
+    def ranked(self, benchmark: str) -> list[tuple[str, str]]:
+        """Methods and OOD sets of the user's own images, which are ranked by file."""
+        one = self.benchmarks[benchmark]
+        return [
+            (method, name)
+            for method in one.methods
+            for name, ood in one.ood.items()
+            if ood.dataset in self.loader.own
+        ]
+
+    def rankings(self) -> list[str]:
+        return [
+            f"{self.folder(benchmark, seed)}/ranked/{method}/{ood}.csv"
+            for benchmark in self.benchmarks
+            for seed in self.seeds
+            for method, ood in self.ranked(benchmark)
+        ]
+
     # Parameters
+
+    def stamp(self, w) -> str:
+        """Of a split of the user's own images."""
+        return own.read(self.loader.own[w.dataset]).stamp(w.split)
+
+    def class_names(self, w) -> list[str]:
+        """Of the ID dataset, in label order."""
+        return list(self.loader.datasets[self.of(w).dataset].classes)
 
     def classes(self, w) -> list[int]:
         return list(self.of(w).classes)

@@ -106,6 +106,8 @@ with job(snakemake, several=True) as work:
                 scored = detectors.run(by_name, image_set, chosen)
                 for method, (path, key) in made.items():
                     columns = {"index": np.arange(len(image_set)), "label": image_set.labels}
+                    if image_set.names is not None:
+                        columns["file"] = image_set.names
                     for name in loaded[method][0]:
                         scores, predicted = scored[method, name]
                         columns[f"prediction{name}"] = classes[predicted]

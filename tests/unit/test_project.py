@@ -22,6 +22,7 @@ SCRIPTS = ROOT / "workflow_scripts"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FLOORS = [
     ["errors", "files", "registry"],
+    ["own"],
     ["config", "images", "lineage", "metrics", "scores"],
     ["provenance"],
     ["decode", "tables", "plots"],

@@ -22,8 +22,9 @@ from pathlib import Path
 
 import yaml
 
+from ood import own
 from ood.errors import InputError
-from ood.registry import ID_NOISES, NOISES, REGISTRY
+from ood.registry import ID_NOISES, NOISES, REGISTRY, Dataset
 
 SCALES = ("smoke", "quick", "paper")
 RECIPES = "benchmarks/recipes"
@@ -188,6 +189,9 @@ class Loader:
 
     def __init__(self, root: Path, config: dict, source: str = "config.yaml"):
         self.root, self.config, self.source = root, config, source
+        # the registry's, and those of users' own images that benchmark files name
+        self.datasets = dict(REGISTRY)
+        self.own: dict[str, dict] = {}
         folder = root / "schemas"
         names = ("config", "benchmark", "recipe")
         self.files = {name: load_yaml(folder / f"{name}.yaml") for name in names}
@@ -219,8 +223,10 @@ class Loader:
             self._known_dataset(name, source, "stand_ins")
 
     def _known_dataset(self, name: str, source: str, key: str) -> None:
-        if name not in REGISTRY:
-            raise InputError(f"{source}: {key}: unknown dataset {name!r}{nearest(name, REGISTRY)}")
+        if name not in self.datasets:
+            raise InputError(
+                f"{source}: {key}: unknown dataset {name!r}{nearest(name, self.datasets)}"
+            )
 
     def benchmarks(self) -> dict[str, Benchmark]:
         """Every benchmark of the config, checked.
@@ -309,7 +315,7 @@ class Loader:
             )
         dataset = content["id"]["dataset"]
         self._known_dataset(dataset, source, "id.dataset")
-        every = range(len(REGISTRY[dataset].classes or ()))
+        every = range(len(self.datasets[dataset].classes or ()))
         if len(every) < 2:
             raise InputError(f"{source}: split: {dataset} has no list of classes to split")
         # one class alone, or the first so many and not all
@@ -332,9 +338,9 @@ class Loader:
     def benchmark(self, name: str) -> Benchmark:
         """One benchmark, checked."""
         source, content = self._benchmark_file(name)
-        original = content["id"]["dataset"]
+        original = self._own(content["id"] | {"known": True}, source, "id")
         dataset = self._stand_in(original, source, "id.dataset")
-        if missing := {"train", "test"} - set(REGISTRY[dataset].splits):
+        if missing := {"train", "test"} - set(self.datasets[dataset].splits):
             raise InputError(
                 f"{source}: id.dataset: {dataset} has no {' and no '.join(sorted(missing))} split"
             )
@@ -356,7 +362,7 @@ class Loader:
                 content["validation"], "validation", models, source, "validation"
             )
         for one in [*ood.values(), *([validation] if validation else [])]:
-            if overlap(one, identity):
+            if overlap(one, identity) or self._one_folder(one.dataset, dataset):
                 raise InputError(
                     f"{source}: OOD set {one.name!r} shares classes of {one.dataset} with the ID "
                     "set; give it other 'classes' or another dataset"
@@ -376,6 +382,34 @@ class Loader:
             models,
             methods,
         )
+
+    def _own(self, about: dict, source: str, key: str) -> str:
+        """The dataset that an entry names, or the name of its own images."""
+        if "dataset" in about:
+            return about["dataset"]
+        name = about.get("name") or _ending(Path(about.get("folder", "own")).name).strip("_")
+        about = {part: value for part, value in about.items() if part not in ("name", "classes")}
+        if name in self.datasets and self.own.get(name) != about:
+            raise InputError(f"{source}: {key}: the name {name!r} is taken; give it another 'name'")
+        try:
+            found = own.read(about)
+        except InputError as error:
+            raise InputError(f"{source}: {key}: {error}") from error
+        self.own[name] = about
+        self.datasets[name] = Dataset(
+            title=f"own images, {about.get('folder') or about['root']}",
+            shape=None,
+            licence="the user's",
+            citation="",
+            splits=dict.fromkeys(found.splits, ((), None)),
+            classes=found.classes,
+        )
+        return name
+
+    def _one_folder(self, *names: str) -> bool:
+        """Whether two sets are own images of the same folder."""
+        first, second = (self.own.get(name, {}).get("folder") for name in names)
+        return first is not None and first == second
 
     def _stand_in(self, name: str, source: str, key: str) -> str:
         self._known_dataset(name, source, key)
@@ -399,12 +433,12 @@ class Loader:
             classes = tuple(entry["classes"]) if "classes" in entry else None
             dataset = f"generated_by_{model}"
             return OODSet(entry.get("name", dataset), dataset, classes, group, None, model)
-        original = entry["dataset"]
+        original = self._own(entry, source, key)
         dataset = self._stand_in(original, source, key)
         name = entry.get("name", dataset)
         if {original, dataset, name} & set(self.config["exclude"]):
             return None
-        if "test" not in REGISTRY[dataset].splits:
+        if "test" not in self.datasets[dataset].splits:
             raise InputError(f"{source}: {key}: {dataset} has no test split")
         classes = self._classes(dataset, entry.get("classes"), source, f"{key}.classes")
         stand_in_for = original if dataset != original else None
@@ -415,7 +449,7 @@ class Loader:
     ) -> tuple[int, ...] | None:
         if classes == "others":
             raise InputError(f"{source}: {key}: 'others' needs a 'split' of the ID classes")
-        names = REGISTRY[dataset].classes
+        names = self.datasets[dataset].classes
         known = None if names is None else tuple(range(len(names)))
         if classes is None:
             return known

@@ -18,6 +18,9 @@ from ood.images import ImageSet, convert
 
 PARTS = ("images-idx3", "labels-idx1")
 
+# Pillow's modes without colour
+GREY = ("1", "L", "LA")
+
 Shape = tuple[int, int, int]
 Decoded = tuple[list[np.ndarray], np.ndarray]
 
@@ -85,7 +88,7 @@ def pictures(folder: Path, files: tuple[str, ...], argument: str | None, shape: 
             try:
                 picture = Image.open(io.BytesIO(content))
                 # a one-bit picture becomes grey, a palette or transparency becomes RGB
-                grey = picture.mode in ("1", "L", "I", "I;16", "LA")
+                grey = picture.mode in (*GREY, "I", "I;16")
                 found.append((name, np.asarray(picture.convert("L" if grey else "RGB"))))
             except (UnidentifiedImageError, OSError, SyntaxError):
                 unreadable += 1
@@ -235,6 +238,35 @@ def sphere_radius(images: np.ndarray) -> float:
     """OODGen's radius: the largest Euclidean norm of a training image in [0, 1] units, plus 2."""
     flat = images.reshape(len(images), -1).astype(np.float64) / 255
     return float(np.sqrt(np.square(flat).sum(1).max())) + 2
+
+
+def own(roots: Path, files: list[tuple[str, int]], shape: Shape) -> tuple[ImageSet, list[str]]:
+    """A user's own images, brought to one shape one by one: photographs are large.
+
+    :param files: paths below ``roots``, and labels
+    :return: the images with their paths for names, and what could not be read
+    :raises InputError: if nothing could
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    images, labels, names, bad = [], [], [], []
+    for name, label in files:
+        try:
+            with Image.open(roots / name) as file:
+                picture = ImageOps.exif_transpose(file)
+                if picture.mode.startswith("I"):
+                    # 16 bits: Pillow would cut them off at 255
+                    picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+                array = np.asarray(picture.convert("L" if picture.mode in GREY else "RGB"))
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+            bad.append(f"{name}: {error}")
+            continue
+        images.append(convert([array], shape)[0])
+        labels.append(label)
+        names.append(name)
+    if not images:
+        raise InputError(f"{roots}: none of {len(files)} pictures can be read: {bad[0]}")
+    return ImageSet(np.stack(images), np.array(labels, np.int64), np.array(names)), bad
 
 
 DECODERS = {

@@ -25,11 +25,13 @@ class ImageSet:
     :param images: ``[N, H, W, C]``, uint8, or float32 in units of [0, 1] where values leave that
         range
     :param labels: int64 ``[N]``
+    :param names: the files that the images come from, ``[N]``, of a user's own; None for others
     :raises InputError: if shapes or types are otherwise
     """
 
     images: np.ndarray
     labels: np.ndarray
+    names: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype not in (np.uint8, np.float32):
@@ -55,15 +57,18 @@ class ImageSet:
         """The images whose label is in ``classes``; all of them for ``None``."""
         if classes is None:
             return self
-        keep = np.isin(self.labels, classes)
-        return ImageSet(self.images[keep], self.labels[keep])
+        return self.take(np.isin(self.labels, classes))
+
+    def take(self, index: np.ndarray) -> ImageSet:
+        """The images at positions, or where a mask is true."""
+        names = None if self.names is None else self.names[index]
+        return ImageSet(self.images[index], self.labels[index], names)
 
     def spread(self, count: int | None) -> ImageSet:
         """``count`` images at equal distances, or all; all of them for ``None``."""
         if count is None:
             return self
-        index = np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)
-        return ImageSet(self.images[index], self.labels[index])
+        return self.take(np.linspace(0, len(self) - 1, min(count, len(self))).astype(int))
 
     def renumbered(self, classes: Sequence[int]) -> ImageSet:
         """The images of ``classes`` with label ``classes[i]`` turned into ``i``.
@@ -75,12 +80,13 @@ class ImageSet:
             raise InputError(f"no image has label {', '.join(map(str, sorted(missing)))}")
         order = np.argsort(classes)
         positions = order[np.searchsorted(np.asarray(classes)[order], chosen.labels)]
-        return ImageSet(chosen.images, positions.astype(np.int64))
+        return ImageSet(chosen.images, positions.astype(np.int64), chosen.names)
 
     def save(self, path: str | Path) -> None:
-        """Write ``images`` and ``labels`` to an ``.npz``, whole or not at all."""
+        """Write ``images``, ``labels`` and any ``names`` to an ``.npz``, whole or not at all."""
+        names = {} if self.names is None else {"names": self.names}
         with atomic(path) as temporary:
-            np.savez_compressed(temporary, images=self.images, labels=self.labels)
+            np.savez_compressed(temporary, images=self.images, labels=self.labels, **names)
 
     def save_manifest(
         self,
@@ -100,6 +106,8 @@ class ImageSet:
         scale = 255 if self.images.dtype == np.uint8 else 1
         digest = hashlib.sha256(np.ascontiguousarray(self.images))
         digest.update(self.labels)
+        if self.names is not None:
+            digest.update("\n".join(self.names).encode())
         save_json(
             path,
             {
@@ -127,7 +135,7 @@ class ImageSet:
         """
         try:
             with np.load(path, allow_pickle=False) as file:
-                return cls(file["images"], file["labels"])
+                return cls(file["images"], file["labels"], file.get("names"))
         except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(f"{path}: no image set ({error}); delete it and run again") from error
 

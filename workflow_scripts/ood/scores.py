@@ -14,20 +14,23 @@ import pyarrow.parquet as pq
 from ood.errors import InputError
 from ood.files import atomic
 
-TYPES = {"i": pa.int64(), "f": pa.float64()}
+TYPES = {"i": pa.int64(), "f": pa.float64(), "U": pa.string()}
 
 
 def save_scores(path: str | Path, columns: dict[str, np.ndarray], about: dict) -> None:
-    """Write int64 and float64 columns of one length.
+    """Write int64, float64 and text columns of one length.
 
     :param about: what else is known of the method, kept in the file's metadata
     """
     arrays, fields = [], []
     for name, values in columns.items():
         kind = TYPES[values.dtype.kind]
+        fields.append(pa.field(name, kind))
+        if kind == pa.string():
+            arrays.append(pa.array(values.tolist(), kind))
+            continue
         values = np.ascontiguousarray(values, np.int64 if kind == pa.int64() else np.float64)
         arrays.append(pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)]))
-        fields.append(pa.field(name, kind))
     schema = pa.schema(fields, {"about": json.dumps(about, sort_keys=True)})
     pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path)
 
@@ -57,6 +60,8 @@ def load_scores(
 
 
 def _values(column: pa.ChunkedArray) -> np.ndarray:
+    if column.type == pa.string():
+        return np.array(column.to_pylist(), dtype=str)
     kind = np.int64 if column.type == pa.int64() else np.float64
     parts = [
         np.frombuffer(chunk.buffers()[1], kind, len(chunk), chunk.offset * kind().itemsize)

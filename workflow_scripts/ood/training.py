@@ -441,10 +441,7 @@ def hold_out(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarra
 
 def split(image_set: ImageSet, share: float, seed: int) -> tuple[ImageSet, ImageSet]:
     """The images to train on and those that validate, see ``hold_out``."""
-    return tuple(
-        ImageSet(image_set.images[part], image_set.labels[part])
-        for part in hold_out(len(image_set), share, seed)
-    )
+    return tuple(image_set.take(part) for part in hold_out(len(image_set), share, seed))
 
 
 class Stream:

@@ -1,0 +1,35 @@
+"""Which of a user's own images are unknown: every file of a folder set, the most OOD first."""
+
+from pathlib import Path
+
+from workflow_job import job
+
+with job(snakemake, several=True) as work:
+    params = snakemake.params
+    code = {name: one for name, one in params.items() if name.startswith("code_")}
+    folder = Path(snakemake.output[0]).parents[2]
+    for path, (method, ood) in zip(snakemake.output, params.ranked, strict=True):
+        scores = folder / "scores" / method
+        known, mine = (scores / f"{params.parts[part]['dataset']}.parquet" for part in ("id", ood))
+        key = work.key([known, mine], params.parts["id"], params.parts[ood], params.classes, code)
+        if work.stands(path, key):
+            continue
+        import pandas as pd
+
+        from ood.metrics import threshold_at
+        from ood.scores import load_scores
+        from ood.tables import save_csv
+
+        accepted = threshold_at(load_scores(known, params.parts["id"]["classes"])["score"], 0.95)
+        found = load_scores(mine, params.parts[ood]["classes"])
+        names = {-1: ""} | dict(enumerate(params.classes))
+        table = pd.DataFrame(
+            {
+                "file": found["file"],
+                "score": found["score"],
+                "nearest_class": [names[label] for label in found["prediction"]],
+                "unknown": found["score"] > accepted,
+            }
+        ).sort_values(["score", "file"], ascending=[False, True])
+        with work.make(path, key) as temporary:
+            save_csv(table, temporary)
