@@ -23,6 +23,10 @@ for BENCHMARK, JOB, METHODS, SUFFIX in PLAN.scoring_jobs():
                     for dataset in PLAN.sets[BENCHMARK]
                 ]
             ),
+            about=[
+                update(f"{PLAN.run}/detectors/{method}/about.json")
+                for method in METHODS * (not SUFFIX)
+            ],
         log:
             f"{PLAN.log}/scores/{JOB}{SUFFIX}.log",
         benchmark:
@@ -39,6 +43,7 @@ for BENCHMARK, JOB, METHODS, SUFFIX in PLAN.scoring_jobs():
             datasets=PLAN.sets[BENCHMARK],
             suffix=SUFFIX,
             classes=PLAN.classes,
+            known=PLAN.known,
             precision=config["precision"],
             chosen=PLAN.scoring_code(BENCHMARK, METHODS),
         script:

@@ -259,6 +259,12 @@ class Plan:
             for name, ood in one.ood.items()
         }
 
+    def known(self, w) -> dict:
+        """What to know of a benchmark's images to score others with its detectors."""
+        one, names = self.of(w), self.class_names(w)
+        classes = [names[label] for label in one.classes]
+        return {"dataset": one.dataset, "shape": list(one.shape), "classes": classes}
+
     def pairs(self, w) -> dict:
         """What is to be known of the OOD sets when methods are judged."""
         one = self.of(w)

@@ -15,23 +15,13 @@ with job(snakemake, several=True) as work:
     oracle = suffix == ".oracle"
     chosen_state = "" if oracle else suffix
 
-    def detector_files(method: str) -> dict[str, Path]:
-        """Detector, what is known of it, and what the oracle protocol chooses from."""
-        base = folder / "detectors" / method
-        return {
-            "detector": base / f"detector{chosen_state}.pt",
-            "config": base / f"detector{chosen_state}.json",
-            "snapshots": base / f"snapshots{chosen_state}.pt",
-        }
-
     def digests(method: str) -> list[Path]:
         """The small files that tell whether a method's detector is another one."""
         one = params.methods[method]
-        kinds = ["snapshots"] if oracle else []
         if one["fitted"]:
-            files = detector_files(method)
-            found = [files[kind] for kind in ("detector", *kinds)]
-            return [files["config"], *(Path(f"{path}.sha256") for path in found)]
+            base = folder / "detectors" / method
+            names = [f"detector{chosen_state}.json", f"detector{chosen_state}.pt.sha256"]
+            return [base / name for name in [*names, *["snapshots.pt.sha256"] * oracle]]
         names = ["model.pt.sha256"] + ["states.pt.sha256"] * oracle
         models = [
             m
@@ -49,55 +39,23 @@ with job(snakemake, several=True) as work:
                 missing.setdefault(dataset, {})[method] = path, key
 
     if missing:
-        import importlib
-        from dataclasses import asdict
-
         import numpy as np
 
         import fitting
         from ood import detector as detectors
-        from ood.files import load_json
+        from ood import inference
         from ood.images import ImageSet
         from ood.scores import save_scores
-        from ood.training import Inputs, Run, Saved, load_model
-
-        def fitted_in_place(method: str, chosen) -> detectors.Fitted:
-            """A detector that needs no job of its own."""
-            one = params.methods[method]
-
-            def saved(named):
-                if isinstance(named, list):
-                    return [saved(name) for name in named]
-                return Saved(folder / "models" / named)
-
-            models = {key: saved(named) for key, named in one["models"].items()}
-            run = Run(0, chosen, Path(), "", snapshots=oracle)
-            module = importlib.import_module(one["module"])
-            return module.fit(one["settings"], Inputs(models=models), run)
-
-        def load(method: str, chosen) -> tuple[dict, dict]:
-            """Detectors by the suffix of their columns, and what is known of the method."""
-            module = importlib.import_module(params.methods[method]["module"])
-            if params.methods[method]["fitted"]:
-                files = detector_files(method)
-                content, about = load_model(files["detector"]), load_json(files["config"])
-                snapshots = load_model(files["snapshots"]) if oracle else {}
-            else:
-                fitted = fitted_in_place(method, chosen)
-                content, snapshots = fitted.content, fitted.snapshots
-                about = {"record": asdict(fitted.record), "parameters": fitted.parameters}
-                about["flags"] = fitted.flags
-            detector = module.load(content, chosen)
-            about = {name: about[name] for name in ("record", "parameters", "flags")}
-            if not oracle:
-                return {"": detector}, about
-            found = {f"_{s}": module.at_snapshot(detector, state) for s, state in snapshots.items()}
-            return found, about
 
         classes = np.array([*params.classes, -1])
         with fitting.machine(snakemake) as chosen:
             wanted = dict.fromkeys(method for made in missing.values() for method in made)
-            loaded = {method: load(method, chosen) for method in wanted}
+            loaded = {
+                method: inference.restore(
+                    folder, method, params.methods[method], chosen, chosen_state, oracle
+                )
+                for method in wanted
+            }
             for dataset, images, _ in sets:
                 if not (made := missing.get(dataset)):
                     continue
@@ -115,3 +73,22 @@ with job(snakemake, several=True) as work:
                     with work.make(path, key) as temporary:
                         save_scores(temporary, columns, loaded[method][1])
                 log.info("scored %s", dataset)
+
+    # what is needed outside of the workflow
+    for method, one in {} if suffix else params.methods.items():
+        known, path = params.known, folder / "detectors" / method / "about.json"
+        (manifest,) = (one for dataset, _, one in sets if dataset == known["dataset"])
+        key = work.key([manifest, *digests(method)], one, shared)
+        if work.stands(path, key):
+            continue
+        from ood.files import save_json
+        from ood.metrics import threshold_at
+        from ood.scores import load_scores, score_file
+
+        scores = work.written(score_file(folder, method, known))
+        accepted = load_scores(scores, params.classes, ["score"])["score"]
+        about = {**one, **known, "threshold": threshold_at(accepted, 0.95)}
+        about["precision"] = params.precision
+        about["scoring_batch"] = snakemake.config["scoring_batch"]
+        with work.make(path, key) as temporary:
+            save_json(temporary, about)

@@ -1,0 +1,63 @@
+"""``python -m ood score <detector> <folder>``: score a folder of pictures with a trained
+detector."""
+
+import argparse
+import csv
+import logging
+import sys
+import time
+from pathlib import Path
+
+CHUNK = 500
+
+
+def score(detector: str, folder: str, output: str, device: str) -> None:
+    """Write ``file, score, nearest_class, unknown`` of every picture below a folder.
+
+    :raises InputError: if there is no detector, no folder or no picture
+    """
+    from ood import decode, inference, own
+    from ood.files import atomic
+
+    loaded = inference.load(detector, device)
+    files = own.read({"folder": folder}).splits["test"]
+    bad, done, begun = [], 0, time.monotonic()
+    with atomic(Path(output)) as temporary, open(temporary, "w", newline="") as target:
+        rows = csv.writer(target, lineterminator="\n")
+        rows.writerow(["file", "score", "nearest_class", "unknown"])
+        for start in range(0, len(files), CHUNK):
+            found, unreadable = decode.own(Path(folder), files[start : start + CHUNK], loaded.shape)
+            bad += unreadable
+            scores, classes = loaded.score(found.images), loaded.classify(found.images)
+            for name, value, label in zip(
+                found.names, scores, classes or [""] * len(scores), strict=True
+            ):
+                rows.writerow([name, repr(float(value)), label, value > loaded.threshold])
+            done += len(found)
+            speed = done / (time.monotonic() - begun)
+            print(f"{done:,} of {len(files):,} pictures, {speed:.0f} a second", file=sys.stderr)
+    for one in bad:
+        print(f"cannot be read: {one}", file=sys.stderr)
+    print(f"{output}: {done:,} pictures, {len(bad)} left out", file=sys.stderr)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m ood", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("score", help="score a folder of pictures")
+    one.add_argument("detector", help="results/<scale>/<benchmark>/seed<k>/detectors/<method>")
+    one.add_argument("folder", help="pictures, in subfolders or not")
+    one.add_argument("--output", default="scores.csv", help="(default: %(default)s)")
+    one.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    given = parser.parse_args(arguments)
+    from ood.errors import InputError
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        score(given.detector, given.folder, given.output, given.device)
+    except InputError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
