@@ -84,17 +84,18 @@ def test_published_numbers_beside_ours(paths):
     summary = tables.summary_table(tables.metrics_table(paths))
     published = pd.DataFrame(
         {
-            "benchmark": "b",
-            "method": ["m", "m", "other"],
-            "ood_set": ["a", "b", "a"],
+            "benchmark": ["b", "b", "b", "not run"],
+            "method": ["m", "m", "other", "m"],
+            "ood_set": ["a", "b", "a", "a"],
             "metric": "auroc",
             "protocol": "final",
-            "published": [0.8, np.nan, 0.7],
-            "confidence": ["verified", "not established", "verified"],
+            "published": [0.8, np.nan, 0.7, 0.8],
+            "confidence": ["verified", "not established", "verified", "verified"],
             "source": "paper",
         }
     )
     table = tables.published_table(summary, published)
+    assert len(table) == 3
     assert table["ours"].tolist()[:2] == pytest.approx([0.85, 0.6])
     assert table["difference"][0] == pytest.approx(0.05)
     assert table["difference"][1:].isna().all()

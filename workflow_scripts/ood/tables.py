@@ -199,7 +199,8 @@ def leaderboard_table(metrics: pd.DataFrame) -> pd.DataFrame:
 
 
 def published_table(summary: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
-    """The papers' numbers beside ours; empty where either is unknown.
+    """The papers' numbers beside ours, of the benchmarks that were run; empty where either is
+    unknown.
 
     :param published: ``benchmark, method, ood_set, metric, protocol, published, confidence,
         source``; a number in [0, 1]
@@ -212,7 +213,8 @@ def published_table(summary: pd.DataFrame, published: pd.DataFrame) -> pd.DataFr
     )
     measured["metric"] = measured["metric"].str.removesuffix("_mean")
     keys = ["benchmark", "method", "ood_set", "metric", "protocol"]
-    table = published.merge(measured, how="left", on=keys)
+    run = published[published["benchmark"].isin(summary["benchmark"])]
+    table = run.merge(measured, how="left", on=keys)
     table["difference"] = table["ours"] - table["published"]
     order = [*keys, "published", "ours", "difference", "scale", "n_seeds", "ood_dataset"]
     return table[[*order, "confidence", "source"]]
