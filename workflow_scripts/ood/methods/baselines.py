@@ -109,7 +109,7 @@ def fit_statistics(
     images, labels = (part.to(machine.device) for part in tensors(image_set))
     with torch.no_grad(), machine.autocast():
         batches = images.split(machine.chunk(1000))
-        hidden = torch.cat([_hidden(classifier, to_unit(batch)) for batch in batches])
+        hidden = torch.cat([classifier.hidden(to_unit(batch)) for batch in batches])
     if settings["score"] == "knn":
         return {"hidden": F.normalize(hidden, dim=1).cpu()}
     hidden = hidden.double()
@@ -121,10 +121,6 @@ def fit_statistics(
     one = torch.eye(len(factor)).to(factor)
     whitening = torch.linalg.solve_triangular(factor, one, upper=False).T
     return {"whitened_means": (means @ whitening).cpu(), "whitening": whitening.cpu()}
-
-
-def _hidden(classifier: Classifier, images: Tensor) -> Tensor:
-    return classifier.head[:-1](classifier.features(images))
 
 
 def mahalanobis(hidden: Tensor, whitened_means: Tensor, whitening: Tensor) -> Tensor:
@@ -236,9 +232,9 @@ class Baseline:
         if score == "complexity":
             return complexity(images)
         if score == "mahalanobis":
-            return mahalanobis(_hidden(self.model.classifier, images), **self.statistics)
+            return mahalanobis(self.model.classifier.hidden(images), **self.statistics)
         if score == "knn":
-            hidden = F.normalize(_hidden(self.model.classifier, images), dim=1)
+            hidden = F.normalize(self.model.classifier.hidden(images), dim=1)
             return neighbour_distance(hidden, self.statistics["hidden"], self.settings["k"])
         if score == "odin":
             temperature, epsilon = self.settings["temperature"], self.settings["epsilon"]

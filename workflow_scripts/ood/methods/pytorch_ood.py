@@ -146,10 +146,6 @@ def build(settings: dict, last: Last):
     return kind(**parts, **arguments)
 
 
-def _hidden(classifier: Classifier, images: Tensor) -> Tensor:
-    return classifier.head[:-1](classifier.features(images)).float()
-
-
 def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
     """Keep the hidden values of the ID training images, which the detector is fitted on when it is
     loaded: it holds objects that a model file may not hold.
@@ -163,10 +159,10 @@ def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
     images, labels = tensors(inputs.images.spread(settings["known_images"]))
     with torch.no_grad(), machine.autocast():
         hidden = [
-            _hidden(classifier, to_unit(batch.to(machine.device))).cpu()
+            classifier.hidden(to_unit(batch.to(machine.device))).cpu()
             for batch in images.split(machine.chunk(1000))
         ]
-    content |= {"hidden": torch.cat(hidden), "labels": labels}
+    content |= {"hidden": torch.cat(hidden).float(), "labels": labels}
     return Fitted(content, RECORDS[settings["detector"]], saved.parameters)
 
 
@@ -177,11 +173,12 @@ class Theirs:
         self.detector, self.classifier, self.last = detector, classifier, last
 
     def score(self, images: Tensor) -> Tensor:
+        hidden = self.classifier.hidden(images).float()
         with torch.autocast(images.device.type, enabled=False):
-            return self.detector.predict(_hidden(self.classifier, images)).double()
+            return self.detector.predict(hidden).double()
 
     def predict(self, images: Tensor) -> Tensor:
-        return self.last(_hidden(self.classifier, images)).argmax(1)
+        return self.last(self.classifier.hidden(images)).argmax(1)
 
 
 def restore(settings: dict, state: dict[str, Tensor], machine: Machine) -> Classifier:

@@ -68,5 +68,9 @@ class Classifier(nn.Module):
             inputs = hidden
         self.head = Head(*layers, nn.Linear(inputs, n_out))
 
+    def hidden(self, images: Tensor) -> Tensor:
+        """The input of the last linear map, ``[N, D]``."""
+        return self.head[:-1](self.features(images))
+
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.features(images))
