@@ -2,7 +2,7 @@ PYTHON ?= python3
 SNAKEMAKE = .venv/bin/snakemake
 INSTALLED = .venv/.installed
 
-.PHONY: run test lint bench clean
+.PHONY: run help test lint bench clean
 
 run: $(INSTALLED)
 	$(SNAKEMAKE) --cores all
@@ -10,6 +10,15 @@ run: $(INSTALLED)
 	@cat results/tables/leaderboard.md
 	@echo
 	@echo "Tables: results/tables/    Plots: results/plots/"
+
+help:
+	@echo "make         install into .venv, run what config.yaml says, print the leaderboard"
+	@echo "make test    run the tests"
+	@echo "make lint    ruff, snakefmt, snakemake --lint"
+	@echo "make bench   time scores, metrics and training against libraries; writes docs/speed.md"
+	@echo "make clean   delete results/ and data/"
+	@echo
+	@echo "With another Python: make PYTHON=python3.12. Anything else: .venv/bin/snakemake --help"
 
 $(INSTALLED): requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13 is needed, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12")'

@@ -26,6 +26,10 @@ include: "rules/studies.smk"
 include: "rules/pictures.smk"
 
 
+onerror:
+    print(*failures(log), sep="\n", file=sys.stderr)
+
+
 rule all:
     "Tables and pictures of the config's benchmarks."
     default_target: True

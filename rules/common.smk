@@ -47,6 +47,17 @@ wildcard_constraints:
     chosen=r"(\.validation)?",
 
 
+def failures(logs):
+    """What failed by Snakemake's log files, and where the whole story of each is."""
+    lines = [line for path in logs for line in Path(path).read_text().splitlines()]
+    found = {}
+    for number, line in enumerate(lines):
+        if failed := re.fullmatch("Error in rule (.*):", line):
+            place = re.search(r" log: (\S+)", "\n".join(lines[number : number + 12]))
+            found[place[1] if place else "above"] = failed[1]
+    return [f"failed: {name}, see {place}" for place, name in found.items()]
+
+
 def edges(*found):
     """Input files by name. A large one is told from another by the small one beside it."""
 

@@ -49,10 +49,7 @@ for BENCHMARK in [one for one in PLAN.benchmarks if PLAN.ranked(one)]:
             lambda w: PLAN.score_files(w.benchmark, [w.seed], PLAN.of(w).methods)["files"],
         output:
             update(
-                [
-                    f"{PLAN.run}/ranked/{method}/{ood}.csv"
-                    for method, ood in PLAN.ranked(BENCHMARK)
-                ]
+                [f"{PLAN.run}/ranked/{method}/{ood}.csv" for method, ood in PLAN.ranked(BENCHMARK)]
             ),
         log:
             f"{PLAN.log}/rank.log",

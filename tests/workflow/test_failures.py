@@ -47,7 +47,11 @@ def test_a_diverging_training_says_so_and_keeps_what_was_computed(fresh):
         recipe["models"]["classifier"]["optimizer"]["learning_rate"] = 1e30
 
     fresh.edit_recipe(change)
-    text = fresh.run("--keep-going", check=False)
+    text = fresh.run(check=False)
+    # at the end, where one looks
+    last = text.splitlines()[-5:]
+    place = "results/logs/smoke/tiny/seed0/models/classifier.log"
+    assert f"failed: train_classifier, see {place}" in last
     assert re.search(r"training diverged: .* lower learning_rate \(now 1e\+30\)", text)
     log = fresh.path("results/logs/smoke/tiny/seed0/models/classifier.log").read_text()
     assert "training diverged" in log
