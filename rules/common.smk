@@ -15,7 +15,7 @@ os.environ.update(PYTHONPATH=str(SCRIPTS))
 from ood import config as configuration
 from ood.errors import InputError
 from ood.registry import ID_NOISES, NOISES, REGISTRY
-from plan import SUFFIXES, TABLES, Plan, files_of_dataset, name_of, one_of
+from plan import SUFFIXES, TABLES, Plan, failures, files_of_dataset, name_of, one_of
 
 try:
     LOADER = configuration.Loader(ROOT, config)
@@ -45,17 +45,6 @@ wildcard_constraints:
     model=PLAN.named("models"),
     # a detector for the validation protocol, or the one for the others
     chosen=r"(\.validation)?",
-
-
-def failures(logs):
-    """What failed by Snakemake's log files, and where the whole story of each is."""
-    lines = [line for path in logs for line in Path(path).read_text().splitlines()]
-    found = {}
-    for number, line in enumerate(lines):
-        if failed := re.fullmatch("Error in rule (.*):", line):
-            place = re.search(r" log: (\S+)", "\n".join(lines[number : number + 12]))
-            found[place[1] if place else "above"] = failed[1]
-    return [f"failed: {name}, see {place}" for place, name in found.items()]
 
 
 def edges(*found):
