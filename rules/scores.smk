@@ -23,10 +23,6 @@ for BENCHMARK, JOB, METHODS, SUFFIX in PLAN.scoring_jobs():
                     for dataset in PLAN.sets[BENCHMARK]
                 ]
             ),
-            about=[
-                update(f"{PLAN.run}/detectors/{method}/about.json")
-                for method in METHODS * (not SUFFIX)
-            ],
         log:
             f"{PLAN.log}/scores/{JOB}{SUFFIX}.log",
         benchmark:
@@ -43,7 +39,6 @@ for BENCHMARK, JOB, METHODS, SUFFIX in PLAN.scoring_jobs():
             datasets=PLAN.sets[BENCHMARK],
             suffix=SUFFIX,
             classes=PLAN.classes,
-            known=PLAN.known,
             precision=config["precision"],
             chosen=PLAN.scoring_code(BENCHMARK, METHODS),
         script:
@@ -68,6 +63,8 @@ for BENCHMARK, SUFFIX in PLAN.evaluation_jobs():
                     for name in [*PLAN.ood_names(BENCHMARK), "made_from"]
                 ]
             ),
+            # what is needed to use a detector outside of the workflow
+            about=update([f"{PLAN.run}/detectors/{{method}}/about.json"] * (not SUFFIX)),
         log:
             f"{PLAN.log}/metrics/{{method}}{SUFFIX}.log",
         wildcard_constraints:
@@ -81,6 +78,8 @@ for BENCHMARK, SUFFIX in PLAN.evaluation_jobs():
             scale=PLAN.scale,
             bootstrap=config["bootstrap"],
             made_from=lambda w: PLAN.made_from(w.benchmark, w.method),
+            detector=lambda w: PLAN.scored(w.benchmark, [w.method])[w.method] | PLAN.known(w),
+            precision=config["precision"],
         script:
             "../workflow_scripts/evaluate.py"
 

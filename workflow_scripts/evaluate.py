@@ -38,7 +38,8 @@ with job(snakemake, several=True) as work:
     params, wildcards = snakemake.params, snakemake.wildcards
     suffix, oracle = params.suffix, params.suffix == ".oracle"
     folder = f"results/{params.scale}/{wildcards.benchmark}/seed{wildcards.seed}"
-    shared = {k: v for k, v in params.items() if k not in ("pairs", "made_from")}
+    aside = ("pairs", "made_from", "detector", "precision")
+    shared = {k: v for k, v in params.items() if k not in aside}
     known, about = None, None
     for ood, pair in params.pairs.items():
         path = f"{folder}/metrics/{wildcards.method}/{ood}{suffix}.json"
@@ -90,3 +91,17 @@ with job(snakemake, several=True) as work:
     if not work.stands(path, key):
         with work.make(path, key) as temporary:
             save_json(temporary, params.made_from)
+    # a detector that is used outside of the workflow knows its threshold
+    if not suffix:
+        one = params.detector
+        path = f"{folder}/detectors/{wildcards.method}/about.json"
+        file = score_file(folder, wildcards.method, one)
+        code = {name: value for name, value in params.items() if name.startswith("code_")}
+        key = work.key([file], one, params.precision, code)
+        if not work.stands(path, key):
+            accepted = load_scores(file, one["labels"], ["score"])["score"]
+            about = one | {"threshold": metrics.threshold_at(accepted, 0.95)}
+            about |= {"precision": params.precision}
+            about["scoring_batch"] = snakemake.config["scoring_batch"]
+            with work.make(path, key) as temporary:
+                save_json(temporary, about)

@@ -263,7 +263,8 @@ class Plan:
         """What to know of a benchmark's images to score others with its detectors."""
         one, names = self.of(w), self.class_names(w)
         classes = [names[label] for label in one.classes]
-        return {"dataset": one.dataset, "shape": list(one.shape), "classes": classes}
+        known = {"dataset": one.dataset, "labels": list(one.classes), "classes": classes}
+        return known | {"shape": list(one.shape)}
 
     def pairs(self, w) -> dict:
         """What is to be known of the OOD sets when methods are judged."""

@@ -73,22 +73,3 @@ with job(snakemake, several=True) as work:
                     with work.make(path, key) as temporary:
                         save_scores(temporary, columns, loaded[method][1])
                 log.info("scored %s", dataset)
-
-    # what is needed outside of the workflow
-    for method, one in {} if suffix else params.methods.items():
-        known, path = params.known, folder / "detectors" / method / "about.json"
-        (manifest,) = (one for dataset, _, one in sets if dataset == known["dataset"])
-        key = work.key([manifest, *digests(method)], one, shared)
-        if work.stands(path, key):
-            continue
-        from ood.files import save_json
-        from ood.metrics import threshold_at
-        from ood.scores import load_scores, score_file
-
-        scores = work.written(score_file(folder, method, known))
-        accepted = load_scores(scores, params.classes, ["score"])["score"]
-        about = {**one, **known, "threshold": threshold_at(accepted, 0.95)}
-        about["precision"] = params.precision
-        about["scoring_batch"] = snakemake.config["scoring_batch"]
-        with work.make(path, key) as temporary:
-            save_json(temporary, about)

@@ -76,11 +76,6 @@ class Work:
             yield temporary
         self._remember(waiting, key)
 
-    def written(self, path: str | Path) -> Path:
-        """Where one of the job's files is: in its place, or waiting beside it."""
-        waiting = _waiting(path)
-        return waiting if waiting.exists() else Path(path)
-
     def _remember(self, path: Path, key: str) -> None:
         self._known[str(path)] = {"key": key, "sha256": checksum(path)}
         save_json(self._file, self._known)

@@ -69,7 +69,7 @@ def test_a_folder_is_scored_from_the_command_line(first_run, tmp_path, capsys):
 
 
 def test_what_is_no_detector_is_said(tmp_path, capsys):
-    with pytest.raises(InputError, match="no detector that the workflow has scored"):
+    with pytest.raises(InputError, match="no detector that the workflow has evaluated"):
         ood.load(tmp_path)
     with pytest.raises(SystemExit, match=r"error: .*no detector"):
         main(["score", str(tmp_path), str(tmp_path)])

@@ -110,7 +110,7 @@ class Loaded:
 
 
 def load(path: str | Path, device: str = "cpu") -> Loaded:
-    """A detector that the workflow has trained and scored.
+    """A detector that the workflow has trained and evaluated.
 
     :param path: ``results/<scale>/<benchmark>/seed<k>/detectors/<method>``
     :param device: ``cpu`` or ``cuda``
@@ -119,7 +119,7 @@ def load(path: str | Path, device: str = "cpu") -> Loaded:
     folder = Path(path)
     if not (folder / ABOUT).is_file():
         raise InputError(
-            f"{folder}: no detector that the workflow has scored; expected "
+            f"{folder}: no detector that the workflow has evaluated; expected "
             "results/<scale>/<benchmark>/seed<k>/detectors/<method>"
         )
     about = load_json(folder / ABOUT)
