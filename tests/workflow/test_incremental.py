@@ -145,7 +145,7 @@ def test_a_new_method_is_scored_on_the_models_that_exist(finished):
     )
     text = finished.run()
     assert made(text, "score_tiny_baselines_classifier") == [(2, 4)]
-    assert sorted(made(text, "evaluate_tiny")) == [(0, 3), (3, 3)]
+    assert sorted(made(text, "evaluate_tiny")) == [(0, 4), (4, 4)]
     assert made(text, "plot_histograms_tiny") == [(1, 4)]
     after = contents(finished, "results/smoke/tiny/**/*")
     assert {name: after[name] for name in before} == before
