@@ -6,7 +6,7 @@ from workflow_job import job
 COUNT, COLUMNS = 24, 12
 
 with job(snakemake, several=True) as work:
-    params, benchmark = snakemake.params, snakemake.wildcards.benchmark
+    params = snakemake.params
     scores, seed = Scores(snakemake), params.seeds[0]
     images = dict(zip(params.datasets, snakemake.input.sets, strict=True))
     manifests = dict(zip(params.datasets, snakemake.input.manifests, strict=True))
