@@ -38,7 +38,7 @@ rule all:
         PLAN.pseudo_ood(),
         PLAN.rankings(),
         [
-            f"{PLAN.plots}/{benchmark}/{kind}/{name}.png"
+            f"{PLAN.plots}/{benchmark}/{kind}/{name}.{config['figure_format']}"
             for benchmark in PLAN.benchmarks
             for kind, one in PICTURES.items()
             for name in one["names"](benchmark)

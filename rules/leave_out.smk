@@ -19,7 +19,6 @@ use rule fit as calibrate_leave_out with:
     output:
         **DETECTOR,
         calibration=update(f"{PLAN.run}/detectors/{{method}}/calibration{{chosen}}.csv"),
-        panels=update(f"{PLAN.run}/detectors/{{method}}/calibration{{chosen}}.panels"),
     wildcard_constraints:
         method=PLAN.methods_of("leave_out"),
     params:
@@ -45,9 +44,8 @@ PICTURES["calibration"] = {
     "tested": False,
     "names": lambda benchmark: CALIBRATIONS[benchmark],
     "inputs": lambda w: {
-        "panels": [
-            f"results/{PLAN.scale}/{w.benchmark}/{name}.panels"
-            for name in CALIBRATIONS[w.benchmark]
+        "files": [
+            f"results/{PLAN.scale}/{w.benchmark}/{name}.csv" for name in CALIBRATIONS[w.benchmark]
         ]
     },
 }

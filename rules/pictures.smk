@@ -62,7 +62,9 @@ for BENCHMARK in PLAN.benchmarks:
             output:
                 [
                     report(
-                        update(f"{PLAN.plots}/{{benchmark}}/{{kind}}/{picture}.png"),
+                        update(
+                            f"{PLAN.plots}/{{benchmark}}/{{kind}}/{picture}.{config['figure_format']}"
+                        ),
                         caption=f"captions/{KIND}.rst",
                         category="{benchmark}",
                         subcategory=KIND.replace("_", " "),
@@ -89,6 +91,8 @@ for BENCHMARK in PLAN.benchmarks:
                 names=DRAWN,
                 run=f"results/{PLAN.scale}/{BENCHMARK}",
                 scale=PLAN.scale,
+                styled=PLAN.all_methods(),
+                reference=PLAN.reference,
                 seeds=PLAN.seeds if "methods" in ONE else PLAN.seeds[:1],
                 classes=PLAN.classes,
                 methods=ONE.get("methods", lambda b: None)(BENCHMARK),

@@ -9,7 +9,6 @@ with job(snakemake) as work:
 
     import fitting
     from ood.files import save_json, save_rows
-    from ood.scores import save_panels
     from ood.training import save_model
 
     output, folder = snakemake.output, Path(snakemake.output.detector).parent
@@ -30,6 +29,4 @@ with job(snakemake) as work:
         save_rows(fitted.history, output.history)
     for name, rows in fitted.tables.items():
         save_rows(rows, output[name])
-    if fitted.panels:
-        save_panels(output.panels, fitted.panels)
     run.checkpoint.unlink(missing_ok=True)

@@ -20,6 +20,8 @@ with job(snakemake) as work:
         made.sets["test"].save_manifest(
             output.manifest, dataset=folder.name, split="test", classes=made.kinds, sources={}
         )
-    plots.grid(output.grid, made.rows, made.heads)
+    wildcards, scale = snakemake.wildcards, snakemake.config["scale"]
+    title = f"{folder.name} on {wildcards.benchmark} ({scale}, seed {wildcards.seed})"
+    plots.grid(output.grid, title, made.rows, made.heads)
     if made.latents:
         plots.latents(output.latents, **made.latents)

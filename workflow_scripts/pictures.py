@@ -7,6 +7,12 @@ from ood.scores import load_scores, score_file
 from workflow_job import Work
 
 
+def place(snakemake, seed: int | None = None) -> str:
+    """What every title says: the benchmark, the scale and, of one model, its seed."""
+    params, benchmark = snakemake.params, snakemake.wildcards.benchmark
+    return f"{benchmark} ({params.scale}" + (")" if seed is None else f", seed {seed})")
+
+
 def due(
     snakemake,
     work: Work,

@@ -423,6 +423,10 @@ class Plan:
         """The methods with scores at several steps of training."""
         return self.providing(benchmark, "trajectory") if "oracle" in self.protocols else []
 
+    def all_methods(self) -> list[str]:
+        """Of all benchmarks, so that each has one colour in a run's pictures."""
+        return list(dict.fromkeys(name for one in self.benchmarks.values() for name in one.methods))
+
     def ood_names(self, benchmark: str) -> list[str]:
         return list(self.benchmarks[benchmark].ood)
 

@@ -335,6 +335,13 @@ class Loader:
                     entry["classes"] = others
         return source, content
 
+    def groups(self, name: str) -> list[str]:
+        """The groups of OOD sets in a benchmark's file, in order.
+
+        :raises InputError: if there is no such benchmark
+        """
+        return list(self._benchmark_file(name)[1]["ood"])
+
     def benchmark(self, name: str) -> Benchmark:
         """One benchmark, checked."""
         source, content = self._benchmark_file(name)

@@ -46,8 +46,6 @@ class Fitted:
     :param history: one row per epoch where fitting trains
     :param snapshots: what the ``oracle`` protocol chooses from, by name
     :param flags: what every row of the tables should say of the detector
-    :param panels: score histograms to look at: by title, scores of ID and of OOD images and their
-        AUROC
     """
 
     content: dict
@@ -58,7 +56,6 @@ class Fitted:
     history: list[dict] | None = None
     snapshots: dict = field(default_factory=dict)
     flags: list[str] = field(default_factory=list)
-    panels: dict[str, tuple[np.ndarray, np.ndarray, float]] = field(default_factory=dict)
 
 
 @dataclass

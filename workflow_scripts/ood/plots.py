@@ -1,4 +1,7 @@
-"""Plots of scores, metrics, training runs and images, safe for colour-blind readers."""
+"""Plots of scores, metrics, training runs and images, safe for colour-blind readers.
+
+Shares and AUROCs are drawn in percent. A file's suffix chooses its format: png, pdf or svg.
+"""
 
 from pathlib import Path
 
@@ -8,27 +11,53 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.patches import Rectangle
 
 from ood.files import atomic
 
 # Okabe and Ito's palette without yellow, which vanishes on white; dashes tell repeats apart
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000"]
-DASHES = ["-", "--", ":"]
+DASHES = ["-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (4, 4)), (0, (1, 4))]
+# as many methods stand out where all are drawn
+LEADING = 6
+# a histogram with this share of the ID images in one bin shows nothing
+CROWDED = 0.8
 ID_COLOUR, OOD_COLOUR = "#0072B2", "#D55E00"
 
 plt.rcParams.update({"font.size": 11, "figure.dpi": 110, "savefig.dpi": 110})
+# the same picture is the same file
+plt.rcParams["svg.hashsalt"] = "ood"
+UNDATED = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
 
 
 def _save(figure, path: str | Path) -> None:
     shown = figure.get_default_bbox_extra_artists()
     # those beside axes that keep their size
     shown += [legend for axis in figure.axes if (legend := axis.get_legend())]
+    kind = Path(path).suffix[1:]
     with atomic(path) as temporary:
-        figure.savefig(temporary, bbox_inches="tight", bbox_extra_artists=shown, format="png")
+        figure.savefig(
+            temporary,
+            bbox_inches="tight",
+            bbox_extra_artists=shown,
+            format=kind,
+            metadata=UNDATED[kind],
+        )
     plt.close(figure)
 
 
-def curves(path: str | Path, history: pd.DataFrame) -> None:
+def styles(methods: list[str]) -> dict[str, dict]:
+    """How each method's line is drawn in all pictures of a run, by its place among all methods."""
+    return {
+        name: {
+            "color": COLOURS[number % len(COLOURS)],
+            "linestyle": DASHES[number // len(COLOURS) % len(DASHES)],
+        }
+        for number, name in enumerate(methods)
+    }
+
+
+def curves(path: str | Path, title: str, history: pd.DataFrame) -> None:
     """One panel per recorded term over epochs, with the validation images' where there are any; the
     learning rate where it changes."""
     left_out = ["epoch", "step", "images_per_second", "seconds"]
@@ -49,11 +78,15 @@ def curves(path: str | Path, history: pd.DataFrame) -> None:
         axis.set(xlabel="epoch", title=name.replace("_", " "))
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
+    figure.suptitle(title)
     _save(figure, path)
 
 
 def grid(
-    path: str | Path, rows: list[tuple[str, np.ndarray]], heads: list[str] | None = None
+    path: str | Path,
+    title: str,
+    rows: list[tuple[str, np.ndarray]],
+    heads: list[str] | None = None,
 ) -> None:
     """Rows of images with a title each; uint8 ``[N, H, W, C]``, or float32 clipped to [0, 1].
 
@@ -67,17 +100,18 @@ def grid(
         squeeze=False,
         layout="constrained",
     )
-    for line, (title, images) in zip(axes, rows, strict=True):
+    for line, (name, images) in zip(axes, rows, strict=True):
         for axis in line:
             axis.axis("off")
         for axis, image in zip(line, images, strict=False):
             shown = image if image.dtype == np.uint8 else image.clip(0, 1)
             axis.imshow(shown.squeeze(), cmap="gray", vmin=0, vmax=255 if shown is image else 1)
         line[0].text(
-            -0.15, 0.5, title, ha="right", va="center", transform=line[0].transAxes, fontsize=10
+            -0.15, 0.5, name, ha="right", va="center", transform=line[0].transAxes, fontsize=10
         )
     for axis, head in zip(axes[0], heads or [], strict=False):
         axis.set_title(head, fontsize=9)
+    figure.suptitle(title, fontsize=11)
     _save(figure, path)
 
 
@@ -125,8 +159,8 @@ def planes(
     panels: dict[str, tuple[np.ndarray, np.ndarray]],
     classes: list[str],
 ) -> None:
-    """Scatter plots of points by the names of their groups; classes are labelled in place, other
-    groups by a legend.
+    """Scatter plots of points by the names of their groups. Classes are labelled in place, in
+    colours where they are alone; other groups have the colours where there are any, and a legend.
 
     :param panels: by title, points ``[N, 2]`` and names ``[N]``
     """
@@ -134,10 +168,13 @@ def planes(
         1, len(panels), figsize=(6 * len(panels), 6), squeeze=False, layout="constrained"
     )
     for axis, (head, (points, names)) in zip(axes[0], panels.items(), strict=True):
-        for number, name in enumerate(dict.fromkeys(names[np.argsort(~np.isin(names, classes))])):
+        found = list(dict.fromkeys(names[np.argsort(~np.isin(names, classes), kind="stable")]))
+        others = [name for name in found if name not in classes]
+        for name in found:
             chosen = points[names == name]
             if name in classes:
-                axis.scatter(*chosen.T, s=7, lw=0, alpha=0.7, color=_shade(classes.index(name)))
+                colour = "0.7" if others else COLOURS[classes.index(name) % len(COLOURS)]
+                axis.scatter(*chosen.T, s=7, lw=0, alpha=0.7, color=colour)
                 if len(classes) <= 20:
                     axis.annotate(
                         name,
@@ -147,17 +184,21 @@ def planes(
                         bbox={"boxstyle": "round,pad=0.2", "facecolor": "white", "alpha": 0.8},
                     )
             else:
-                marker = "xv^<>sP*D"[number % 9]
-                axis.scatter(*chosen.T, s=18, lw=0.6, marker=marker, color="0.5", label=name)
-        if not set(names) <= set(classes):
+                number = others.index(name)
+                axis.scatter(
+                    *chosen.T,
+                    s=16,
+                    lw=0,
+                    alpha=0.8,
+                    marker="ov^<>sPXD"[number % 9],
+                    color=COLOURS[number % len(COLOURS)],
+                    label=name,
+                )
+        if others:
             axis.legend(fontsize=9)
         axis.set(title=head, xticks=[], yticks=[])
     figure.suptitle(title)
     _save(figure, path)
-
-
-def _shade(number: int) -> str:
-    return COLOURS[number % len(COLOURS)]
 
 
 def pixel_maps(path: str | Path, title: str, rows: list[list[np.ndarray]]) -> None:
@@ -175,15 +216,23 @@ def pixel_maps(path: str | Path, title: str, rows: list[list[np.ndarray]]) -> No
         return np.concatenate([np.concatenate(list(line), axis=1) for line in lines], axis=0)
 
     figure, axes = plt.subplots(
-        len(rows), 3, figsize=(11, 3.7 * len(rows)), squeeze=False, layout="constrained"
+        len(rows), 3, figsize=(12, 3.7 * len(rows)), squeeze=False, layout="constrained"
     )
-    steps = matplotlib.colormaps["Greys"].resampled(6)
+    # one scale for all rows, which are there to be compared; a few pixels may lie outside
+    lowest = np.quantile(np.concatenate([one[1].ravel() for one in rows]), 0.01)
+    widest = np.quantile(np.abs(np.concatenate([one[2].ravel() for one in rows])), 0.99)
     for line, (images, likelihood, ratio) in zip(axes, rows, strict=True):
         line[0].imshow(tiled(images).squeeze(), cmap="gray", vmin=0, vmax=1)
-        for axis, values in zip(line[1:], (likelihood + 6, ratio), strict=True):
-            shown = axis.imshow(tiled(values), cmap=steps.reversed(), vmin=0, vmax=6)
-        figure.colorbar(shown, ax=line[2])
-    for axis, head in zip(axes[0], ("images", "log p + 6", "log ratio"), strict=True):
+        for axis, values, scale in (
+            (line[1], likelihood, {"cmap": "cividis", "vmin": lowest, "vmax": 0}),
+            # white is no difference: negative ratios are told from positive ones
+            (line[2], ratio, {"cmap": "PuOr", "vmin": -widest, "vmax": widest}),
+        ):
+            shown = axis.imshow(tiled(values), **scale)
+            extend = "min" if axis is line[1] else "both"
+            figure.colorbar(shown, ax=axis, label="nats per pixel", extend=extend)
+    heads = ("images", "log p, foreground model", "log ratio, foreground − background")
+    for axis, head in zip(axes[0], heads, strict=True):
         axis.set_title(head)
     for axis in axes.flat:
         axis.set_axis_off()
@@ -191,12 +240,19 @@ def pixel_maps(path: str | Path, title: str, rows: list[list[np.ndarray]]) -> No
     _save(figure, path)
 
 
-def _by_rank(rank: int) -> dict:
-    """How the line of the method of a rank (from 0) is drawn: the best few in colours, the others
-    thin and grey behind them."""
-    if rank < len(COLOURS):
-        return {"color": COLOURS[rank], "lw": 1.8, "zorder": 3}
-    return {"color": "0.75", "lw": 0.8, "zorder": 2}
+def _strength(ordered: list[str], reference: str, style: dict[str, dict]) -> dict[str, dict]:
+    """How lines are drawn where there are many: the best few and the reference as always, the
+    others thin and grey behind them.
+
+    :param ordered: methods, best first
+    """
+    strong = {*ordered[:LEADING], reference}
+    return {
+        name: {**style[name], "lw": 1.8, "zorder": 3}
+        if name in strong
+        else {"color": "0.75", "lw": 0.8, "zorder": 2}
+        for name in ordered
+    }
 
 
 def _ranking(axis, title: str, labels: dict[str, str]) -> None:
@@ -220,35 +276,49 @@ def roc(
     path: str | Path,
     title: str,
     runs: dict[str, list[tuple[np.ndarray, np.ndarray, float]]],
+    style: dict[str, dict],
+    reference: str,
 ) -> None:
-    """ROC curves, a line per seed; the legend has the best mean AUROC on top.
+    """ROC curves over a logarithmic axis, a line per seed; the legend has the best mean AUROC on
+    top.
 
     :param runs: by method, for each seed the false and true positive rates and the AUROC
+    :param style: see ``styles``
     """
     means = {name: np.mean([auroc for _, _, auroc in seeds]) for name, seeds in runs.items()}
     figure, axis = plt.subplots(figsize=(5.4, 5), layout="constrained")
-    axis.plot([0, 1], [0, 1], color="0.8", lw=1)
-    labels = {}
-    for rank, name in enumerate(sorted(runs, key=means.get, reverse=True)):
-        labels[name] = f"{name}  {means[name]:.3f}"
+    # one flagged image of all is the least that can be told from none
+    smallest = min(false[false > 0].min() for seeds in runs.values() for false, _, _ in seeds)
+    left = max(smallest, 1e-4)
+    chance = np.geomspace(left, 1, 200)
+    axis.plot(100 * chance, 100 * chance, color="0.6", lw=1, ls=":")
+    labels, ordered = {}, sorted(runs, key=means.get, reverse=True)
+    for name, look in _strength(ordered, reference, style).items():
+        labels[name] = f"{name}  {100 * means[name]:.1f}"
         if len(runs[name]) > 1:
-            labels[name] += f" ± {np.std([auroc for _, _, auroc in runs[name]], ddof=1):.3f}"
+            labels[name] += f" ± {100 * np.std([one[2] for one in runs[name]], ddof=1):.1f}"
         for number, (false, true, _) in enumerate(runs[name]):
             alpha = 1 if len(runs[name]) == 1 else 0.7
             label = None if number else name
-            axis.plot(false, true, alpha=alpha, label=label, **_by_rank(rank))
+            # what is flagged before the first ID image is drawn at the left end
+            axis.plot(100 * false.clip(left), 100 * true, alpha=alpha, label=label, **look)
     axis.set(
-        xlabel="share of ID images flagged",
-        ylabel="share of OOD images flagged",
+        xscale="log",
+        xlim=(100 * left, 100),
+        ylim=(-1, 101),
+        xlabel="ID images flagged, %",
+        ylabel="OOD images flagged, %",
         title=title,
-        aspect="equal",
     )
-    _ranking(axis, "AUROC", labels)
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    _ranking(axis, "AUROC, %", labels)
     axis.grid(alpha=0.3)
     _save(figure, path)
 
 
-def f1(path: str | Path, title: str, table: pd.DataFrame) -> None:
+def f1(
+    path: str | Path, title: str, table: pd.DataFrame, style: dict[str, dict], reference: str
+) -> None:
     """Macro F1 over the share of ID images accepted, a line per method and seed; the legend has the
     best mean at 95 % on top.
 
@@ -264,38 +334,35 @@ def f1(path: str | Path, title: str, table: pd.DataFrame) -> None:
         for name, seeds in lines.items()
     }
     ordered = sorted(lines, key=heights.get, reverse=True)
-    for rank, name in enumerate(ordered):
+    for name, look in _strength(ordered, reference, style).items():
         for index, one in enumerate(lines[name]):
             label = None if index else name
-            axis.plot(one["id_accepted"], one["f1"], label=label, **_by_rank(rank))
-    axis.axvline(0.95, color="0.8", lw=1)
-    axis.set(xlabel="share of ID images accepted", ylabel="macro F1 with unknown", title=title)
-    _ranking(axis, "F1 at 95 %", {name: f"{name}  {heights[name]:.3f}" for name in ordered})
+            axis.plot(100 * one["id_accepted"], 100 * one["f1"], label=label, **look)
+    axis.axvline(95, color="0.8", lw=1)
+    axis.set(xlabel="ID images accepted, %", ylabel="macro F1 with unknown, %", title=title)
+    _ranking(axis, "F1 at 95 %", {name: f"{name}  {100 * heights[name]:.1f}" for name in ordered})
     axis.grid(alpha=0.3)
     _save(figure, path)
 
 
 def trajectory(
-    path: str | Path, title: str, runs: dict[str, list[tuple[list[int], list[float]]]]
+    path: str | Path,
+    title: str,
+    runs: dict[str, list[tuple[list[int], list[float]]]],
+    style: dict[str, dict],
 ) -> None:
     """AUROC over steps of training, a line per seed.
 
     :param runs: by method, for each seed the steps and the AUROC at each
     """
     figure, axis = plt.subplots(figsize=(7.6, 4.4), layout="constrained")
-    axis.axhline(0.5, color="0.8", lw=1)
-    for number, (name, seeds) in enumerate(runs.items()):
+    axis.axhline(50, color="0.8", lw=1)
+    for name, seeds in runs.items():
         for index, (steps, aurocs) in enumerate(seeds):
-            axis.plot(
-                steps,
-                aurocs,
-                marker="o",
-                ms=4,
-                color=COLOURS[number % len(COLOURS)],
-                linestyle=DASHES[number // len(COLOURS) % len(DASHES)],
-                label=None if index else name,
-            )
-    axis.set(xlabel="step", ylabel="AUROC", title=title)
+            label = None if index else name
+            percent = [100 * auroc for auroc in aurocs]
+            axis.plot(steps, percent, marker="o", ms=4, label=label, **style[name])
+    axis.set(xlabel="step", ylabel="AUROC, %", title=title)
     axis.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
     axis.grid(alpha=0.3)
     _save(figure, path)
@@ -307,7 +374,8 @@ def histograms(
     panels: dict[str, tuple[np.ndarray, np.ndarray, float]],
     columns: int = 3,
 ) -> None:
-    """Panels with the share of ID and of OOD images at each score.
+    """Panels with the share of ID and of OOD images at each score; over the scores' ranks where
+    nearly all ID images score alike.
 
     :param panels: by title, the scores of ID images and of OOD images, and the AUROC
     """
@@ -319,18 +387,18 @@ def histograms(
     for axis in axes.flat[len(panels) :]:
         axis.axis("off")
     for axis, (name, (known, unknown, auroc)) in zip(axes.flat, panels.items(), strict=False):
-        # each set's own bulk: the larger set alone would push the smaller one to the border
-        finite = [values[np.isfinite(values)] for values in (known, unknown)]
-        ends = [np.quantile(values, [0.005, 0.995]) for values in finite if len(values)]
-        low, high = np.min(ends, initial=np.inf), np.max(ends, initial=-np.inf)
-        if not np.isfinite([low, high]).all():
-            low, high = 0.0, 0.0
-        bins = np.linspace(low, high if high > low else low + 1, 50)
+        bins, label_below = _bins(known, unknown), "score"
+        counts = np.histogram(known.clip(bins[0], bins[-1]), bins)[0]
+        if counts.max() > CROWDED * len(known):
+            ranks = pd.Series(np.concatenate([known, unknown])).rank().to_numpy() - 0.5
+            ranks *= 100 / len(ranks)
+            known, unknown = ranks[: len(known)], ranks[len(known) :]
+            bins, label_below = np.linspace(0, 100, 50), "images that score lower, %"
         for values, colour, label in (
             (known, ID_COLOUR, "ID"),
             (unknown, OOD_COLOUR, "OOD"),
         ):
-            weights = np.full(len(values), 1 / len(values))
+            weights = np.full(len(values), 100 / len(values))
             axis.hist(
                 values.clip(bins[0], bins[-1]),
                 bins,
@@ -340,23 +408,60 @@ def histograms(
                 label=label,
                 histtype="stepfilled",
             )
-        axis.set(title=f"{name}  (AUROC {auroc:.3f})", xlabel="score", ylabel="share of images")
+        axis.set(
+            title=f"{name}  (AUROC {100 * auroc:.1f} %)", xlabel=label_below, ylabel="images, %"
+        )
         axis.legend(frameon=False)
     figure.suptitle(title)
     _save(figure, path)
 
 
+def _bins(known: np.ndarray, unknown: np.ndarray) -> np.ndarray:
+    """Edges over each set's own bulk: the larger set alone would push the smaller one out."""
+    finite = [values[np.isfinite(values)] for values in (known, unknown)]
+    ends = [np.quantile(values, [0.005, 0.995]) for values in finite if len(values)]
+    low, high = np.min(ends, initial=np.inf), np.max(ends, initial=-np.inf)
+    if not np.isfinite([low, high]).all():
+        low, high = 0.0, 0.0
+    return np.linspace(low, high if high > low else low + 1, 50)
+
+
+def calibration(path: str | Path, title: str, rows: pd.DataFrame) -> None:
+    """AUROC on the validation sets for every temperature and input step; the chosen one framed.
+
+    :param rows: ``temperature``, ``epsilon`` and ``auroc``, the chosen ones first
+    """
+    table = rows.pivot(index="temperature", columns="epsilon", values="auroc")
+    figure, axis = plt.subplots(
+        figsize=(1.8 + 1.2 * table.shape[1], 1.4 + 0.6 * len(table)), layout="constrained"
+    )
+    image = axis.imshow(100 * table, cmap="cividis", aspect="auto")
+    axis.set_xticks(range(table.shape[1]), [f"{value:g}" for value in table.columns])
+    axis.set_yticks(range(len(table)), [f"{value:g}" for value in table.index])
+    axis.set(xlabel="input step ε", ylabel="temperature", title=title)
+    _write_cells(axis, image, 100 * table.to_numpy())
+    corner = [
+        list(line).index(rows.iloc[0][name]) - 0.5
+        for line, name in ((table.columns, "epsilon"), (table.index, "temperature"))
+    ]
+    axis.add_patch(Rectangle(corner, 1, 1, fill=False, lw=3, edgecolor=OOD_COLOUR))
+    figure.colorbar(image, ax=axis, label="AUROC, %")
+    _save(figure, path)
+
+
 def heatmap(path: str | Path, title: str, summary: pd.DataFrame) -> None:
-    """Mean AUROC, methods by OOD sets, in the order of ``summary``; best mean on top."""
+    """Mean AUROC, methods by OOD sets, in the order of ``summary``; on top the best mean over the
+    first group, as in the leaderboard."""
     table = summary.pivot(index="method", columns="ood_set", values="auroc_mean")
-    table = table[list(dict.fromkeys(summary["ood_set"]))]
-    table = table.loc[table.mean(axis=1).sort_values(ascending=False).index]
+    table = 100 * table[list(dict.fromkeys(summary["ood_set"]))]
     groups = summary.drop_duplicates("ood_set").set_index("ood_set")["group"]
+    leading = table.columns[groups[table.columns] == groups.iloc[0]]
+    table = table.loc[table[leading].mean(axis=1).sort_values(ascending=False).index]
     figure, axis = plt.subplots(
         figsize=(2.4 + 1.15 * table.shape[1], 1.4 + 0.42 * len(table)), layout="constrained"
     )
     # below chance is all one colour: the numbers tell, and what matters lies above
-    image = axis.imshow(table, cmap="cividis", vmin=0.5, vmax=1, aspect="auto")
+    image = axis.imshow(table, cmap="cividis", vmin=50, vmax=100, aspect="auto")
     axis.set_xticks(
         range(table.shape[1]),
         [f"{name}\n({groups[name]})" for name in table.columns],
@@ -365,16 +470,20 @@ def heatmap(path: str | Path, title: str, summary: pd.DataFrame) -> None:
         rotation_mode="anchor",
     )
     axis.set_yticks(range(len(table)), table.index)
-    for (row, column), value in np.ndenumerate(table.to_numpy()):
-        shade = image.norm(value)
+    _write_cells(axis, image, table.to_numpy())
+    axis.set_title(title)
+    figure.colorbar(image, ax=axis, label="AUROC, %", extend="min")
+    _save(figure, path)
+
+
+def _write_cells(axis, image, values: np.ndarray) -> None:
+    """The numbers of a heat map, in what can be read on their colour."""
+    for (row, column), value in np.ndenumerate(values):
         axis.text(
             column,
             row,
-            "–" if np.isnan(value) else f"{100 * value:.1f}",
+            "–" if np.isnan(value) else f"{value:.1f}",
             ha="center",
             va="center",
-            color="black" if shade > 0.5 else "white",
+            color="black" if image.norm(value) > 0.5 else "white",
         )
-    axis.set_title(title)
-    figure.colorbar(image, ax=axis, label="AUROC", extend="min")
-    _save(figure, path)

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ood.errors import InputError
-from ood.files import atomic
 
 TYPES = {"i": pa.int64(), "f": pa.float64(), "U": pa.string()}
 
@@ -82,25 +81,3 @@ def snapshot_scores(path: str | Path, classes: list[int] | None) -> dict[str, np
         for name, values in load_scores(path, classes).items()
         if name.startswith("score_")
     }
-
-
-def save_panels(path: str | Path, panels: dict[str, tuple[np.ndarray, np.ndarray, float]]) -> None:
-    """Score histograms to draw later: by title, scores of ID and OOD images and their AUROC."""
-    arrays = {
-        "titles": np.array(list(panels)),
-        "auroc": np.array([one[2] for one in panels.values()]),
-    }
-    for number, (known, unknown, _) in enumerate(panels.values()):
-        arrays |= {f"known{number}": known, f"unknown{number}": unknown}
-    # through a handle: by name NumPy would add a suffix
-    with atomic(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **arrays)
-
-
-def load_panels(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray, float]]:
-    """What ``save_panels`` wrote."""
-    with np.load(path) as file:
-        return {
-            str(title): (file[f"known{number}"], file[f"unknown{number}"], float(auroc))
-            for number, (title, auroc) in enumerate(zip(file["titles"], file["auroc"], strict=True))
-        }

@@ -44,10 +44,11 @@ DIFFERENCE = ["difference", "low", "high", "p_value"]
 
 
 CONVENTION = (
-    "AUROC: chance that an OOD image scores higher than an ID image. FPR95: share of OOD images "
-    "accepted\nat the threshold that accepts 95 % of the ID test images. Averages over a group's "
-    "OOD sets; ± is the\nsample standard deviation over seeds. Intervals and the single sets: "
-    "metrics.csv."
+    "Percent. AUROC: chance that an OOD image scores higher than an ID image. FPR95: share of OOD "
+    "images\naccepted at the threshold that accepts 95 % of the ID test images. Averages over a "
+    "group's OOD sets; ±\nis the sample standard deviation over seeds. In brackets the mean of the "
+    "sets' 95 % intervals over test\nimages; ranks, in the first group, are as many as these "
+    "intervals leave open. The single sets: metrics.csv."
 )
 
 
@@ -174,11 +175,33 @@ def summary_table(metrics: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns).reset_index()
 
 
-def leaderboard_table(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Methods by group of OOD sets: averaged over the group's sets, then over seeds; best first."""
+def group_orders(loader: Loader, metrics: pd.DataFrame) -> dict[str, list[str]]:
+    """The groups of OOD sets of each benchmark, in its file's order."""
+    found = {}
+    for name, rows in metrics.groupby("benchmark"):
+        groups = list(dict.fromkeys(rows["group"]))
+        try:
+            order = loader.groups(name)
+        except InputError:
+            # measured when there still was such a benchmark
+            order = []
+        found[name] = sorted(groups, key=lambda one: (*order, one).index(one))
+    return found
+
+
+def leaderboard_table(metrics: pd.DataFrame, orders: dict[str, list[str]]) -> pd.DataFrame:
+    """Methods by group of OOD sets: averaged over the group's sets, then over seeds; best first.
+
+    ``auroc_low`` and ``auroc_high`` average the ends of the single intervals, as if all sets and
+    seeds erred together: no narrower than the average's own. ``rank_best`` and ``rank_worst``
+    count the methods whose intervals lie wholly above, or not wholly below.
+
+    :param orders: the groups of each benchmark
+    """
     keys = ["benchmark", "scale", "group", "protocol", "method", "tuned_on"]
     measures = ["id_accuracy", "auroc", "fpr95", "aupr_in", "aupr_out", "f1", "cauroc"]
-    per_seed = metrics.groupby([*keys, "seed"], dropna=False)[measures].mean()
+    ends = ["auroc_low", "auroc_high"]
+    per_seed = metrics.groupby([*keys, "seed"], dropna=False)[[*measures, *ends]].mean()
     over_seeds = per_seed.groupby(keys, dropna=False)
     table = pd.DataFrame(
         {"n_seeds": over_seeds.size()}
@@ -187,14 +210,37 @@ def leaderboard_table(metrics: pd.DataFrame) -> pd.DataFrame:
             for name in measures
             for kind, statistic in (("mean", "mean"), ("sd", "std"))
         }
+        | {name: over_seeds[name].mean() for name in ends}
     )
     grouped = metrics.groupby(keys, dropna=False)
     table.insert(0, "n_sets", grouped["ood_set"].nunique())
-    table["flags"] = grouped["flags"].agg(_flags)
-    return table.reset_index().sort_values(
-        ["benchmark", "group", "protocol", "auroc_mean"],
-        ascending=[True, False, True, False],
+    table["flags"] = pd.Series({key: _flags_by_set(rows) for key, rows in grouped})
+    table = table.reset_index()
+    for _, rows in table.groupby(["benchmark", "scale", "group", "protocol"]):
+        low, high = (rows[name].to_numpy() for name in ends)
+        table.loc[rows.index, "rank_best"] = [1 + (low > one).sum() for one in high]
+        table.loc[rows.index, "rank_worst"] = [len(rows) - (high < one).sum() for one in low]
+    table = table.astype({"rank_best": int, "rank_worst": int})
+    table["order"] = [
+        orders[one.benchmark].index(one.group) for one in table.itertuples(index=False)
+    ]
+    return table.sort_values(
+        ["benchmark", "order", "protocol", "auroc_mean"],
+        ascending=[True, True, True, False],
         ignore_index=True,
+    ).drop(columns="order")
+
+
+def _flags_by_set(rows: pd.DataFrame) -> str:
+    """Each flag once, with the OOD sets that it is about unless these are all."""
+    found = {}
+    for one in rows.itertuples():
+        for flag in filter(None, one.flags.split("; ")):
+            found.setdefault(flag, {})[one.ood_set] = None
+    every = rows["ood_set"].nunique()
+    return "; ".join(
+        flag if len(sets) == every else f"{flag} ({', '.join(sets)})"
+        for flag, sets in found.items()
     )
 
 
@@ -263,42 +309,56 @@ def _run_facts(run: Path) -> dict:
 
 
 def leaderboard_text(leaderboard: pd.DataFrame, left_out: dict[str, int]) -> str:
-    """The leaderboard as Markdown, percentages with the standard deviation over seeds.
+    """The leaderboard as Markdown, in percent; best in the benchmark's first group on top.
 
     :param left_out: see ``Standing``
     """
 
-    def cell(mean: float, deviation: float) -> str:
-        if pd.isna(mean):
+    def percent(*values: float) -> list[str]:
+        return [f"{100 * value:.1f}" for value in values]
+
+    def cell(one: pd.Series, name: str) -> str:
+        if pd.isna(one[f"{name}_mean"]):
             return "–"
-        text = f"{100 * mean:.2f}"
-        return text if pd.isna(deviation) else f"{text} ± {100 * deviation:.2f}"
+        text, deviation = percent(one[f"{name}_mean"], one[f"{name}_sd"])
+        if pd.notna(one[f"{name}_sd"]):
+            text += f" ± {deviation}"
+        if name == "auroc":
+            text += " [{}, {}]".format(*percent(one["auroc_low"], one["auroc_high"]))
+        return text
+
+    def ranks(one: pd.Series) -> str:
+        best, worst = one["rank_best"], one["rank_worst"]
+        return f"{best}" if best == worst else f"{best}–{worst}"
 
     parts = []
     for (benchmark, scale), rows in leaderboard.groupby(["benchmark", "scale"], sort=True):
-        groups = sorted(rows["group"].unique(), reverse=True)
-        header = ["method", "protocol", "tuned on", "ID accuracy"]
+        groups = list(dict.fromkeys(rows["group"]))
+        protocols, tuned = rows["protocol"].nunique() > 1, (rows["tuned_on"] != "nothing").any()
+        header = ["rank", "method", *["protocol"] * protocols, *["tuned on"] * tuned, "ID accuracy"]
         header += [f"{name} {group}" for group in groups for name in ("AUROC", "FPR95")]
-        lines = []
+        lines, flags = [], {}
         first = rows[rows["group"] == groups[0]]
         for _, lead in first.sort_values("auroc_mean", ascending=False).iterrows():
-            line = [lead["method"], lead["protocol"], lead["tuned_on"]]
-            line.append(cell(lead["id_accuracy_mean"], lead["id_accuracy_sd"]))
+            line = [ranks(lead), lead["method"], *[lead["protocol"]] * protocols]
+            line += [*[lead["tuned_on"]] * tuned, cell(lead, "id_accuracy")]
             same = rows[
                 (rows["method"] == lead["method"]) & (rows["protocol"] == lead["protocol"])
             ].set_index("group")
-            flags = _flags(same["flags"])
             for group in groups:
-                for name in ("auroc", "fpr95"):
-                    line.append(
-                        cell(*same.loc[group, [f"{name}_mean", f"{name}_sd"]].astype(float))
-                    )
-            lines.append([*line, flags])
+                line += [cell(same.loc[group], name) for name in ("auroc", "fpr95")]
+            lines.append(line)
+            for flag in filter(None, "; ".join(same["flags"]).split("; ")):
+                flags.setdefault(flag, {})[lead["method"]] = None
         seeds = int(rows["n_seeds"].max())
-        parts.append(
-            f"## {benchmark} ({scale} scale, {seeds} seed{'s' if seeds > 1 else ''}; percent)\n\n"
-            + markdown([*header, "flags"], lines)
-        )
+        parts.append(f"## {benchmark} ({scale} scale, {seeds} seed{'s' if seeds > 1 else ''})")
+        parts.append(markdown(header, lines))
+        every = first["method"].nunique()
+        noted = [
+            f"* {flag}: {'all methods' if len(whom) == every else ', '.join(whom)}"
+            for flag, whom in flags.items()
+        ]
+        parts += ["\n".join(noted)] if noted else []
     if left_out:
         listed = "\n".join(f"* {name}: {count}" for name, count in left_out.items())
         parts.append(

@@ -1,21 +1,22 @@
-"""Score histograms on the validation sets for every temperature and input step."""
+"""AUROC on the validation sets for every temperature and input step."""
 
 from pathlib import Path
 
-from pictures import due
+from pictures import due, place
 from workflow_job import job
 
 with job(snakemake, several=True) as work:
 
     def file(name):
-        return Path(snakemake.params.run) / f"{name}.panels"
+        return Path(snakemake.params.run) / f"{name}.csv"
 
     for name, path, key in due(snakemake, work, lambda name: [file(name)], lambda _: None):
-        from ood import plots
-        from ood.scores import load_panels
+        import pandas as pd
 
-        panels = load_panels(file(name))
-        columns = len({title.rpartition(" ")[2] for title in panels})
-        title = f"{name.split('/')[2]} on the validation sets"
+        from ood import plots
+
+        seed, _, method, _ = name.split("/")
+        where = place(snakemake, int(seed.removeprefix("seed")))
         with work.make(path, key) as temporary:
-            plots.histograms(temporary, title, panels, columns)
+            title = f"{method} on the validation sets\n{where}"
+            plots.calibration(temporary, title, pd.read_csv(file(name)))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pictures import due
+from pictures import due, place
 from workflow_job import job
 
 with job(snakemake, several=True) as work:
@@ -16,4 +16,6 @@ with job(snakemake, several=True) as work:
         from ood.plots import curves
 
         with work.make(path, key) as temporary:
-            curves(temporary, pd.read_csv(history(name)))
+            seed, _, model = name.split("/")
+            where = place(snakemake, int(seed.removeprefix("seed")))
+            curves(temporary, f"{model} on {where}", pd.read_csv(history(name)))

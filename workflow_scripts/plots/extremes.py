@@ -1,6 +1,6 @@
 """The most and the least OOD images of a user's own set, for one method, first seed."""
 
-from pictures import Scores, due
+from pictures import Scores, due, place
 from workflow_job import job
 
 COUNT, COLUMNS = 24, 12
@@ -33,4 +33,4 @@ with job(snakemake, several=True) as work:
             for start in range(0, len(chosen), COLUMNS):
                 rows.append((title * (not start), mine[chosen[start : start + COLUMNS]]))
         with work.make(path, key) as temporary:
-            grid(temporary, rows)
+            grid(temporary, f"{ood} by {method} on {place(snakemake, seed)}", rows)

@@ -1,13 +1,13 @@
 """Classifying and rejecting at once, over thresholds, for every method that can."""
 
-from pictures import Scores, due_comparisons
+from pictures import Scores, due_comparisons, place
 from workflow_job import job
 
 POINTS = 101
 COLUMNS = ["score", "prediction", "label"]
 
 with job(snakemake, several=True) as work:
-    params, benchmark = snakemake.params, snakemake.wildcards.benchmark
+    params = snakemake.params
     scores = Scores(snakemake)
     tables = dict(zip(params.names, snakemake.output.tables, strict=True))
 
@@ -37,4 +37,5 @@ with job(snakemake, several=True) as work:
         with work.make(tables[ood], key) as temporary:
             table.to_csv(temporary, index=False)
         with work.make(path, key) as temporary:
-            plots.f1(temporary, f"{benchmark} against {ood}", table)
+            title = f"{place(snakemake)} against {ood}"
+            plots.f1(temporary, title, table, plots.styles(params.styled), params.reference)

@@ -1,5 +1,6 @@
 """AUROC of every method on every OOD set of a benchmark."""
 
+from pictures import place
 from workflow_job import job
 
 with job(snakemake):
@@ -12,4 +13,4 @@ with job(snakemake):
     rows = summary[(summary["benchmark"] == benchmark) & (summary["scale"] == params.scale)]
     rows = rows[rows["protocol"] == "final"]
     rows = pd.concat([rows[rows["ood_set"] == name] for name in params.parts if name != "id"])
-    plots.heatmap(snakemake.output[0], f"{benchmark}: AUROC in percent", rows)
+    plots.heatmap(snakemake.output[0], f"{place(snakemake)}: AUROC in percent", rows)

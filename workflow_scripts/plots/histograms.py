@@ -1,10 +1,10 @@
 """One method's scores, ID against each OOD set, first seed."""
 
-from pictures import Scores, due
+from pictures import Scores, due, place
 from workflow_job import job
 
 with job(snakemake, several=True) as work:
-    params, benchmark = snakemake.params, snakemake.wildcards.benchmark
+    params = snakemake.params
     scores, seed = Scores(snakemake), params.seeds[0]
 
     def files(method):
@@ -17,4 +17,4 @@ with job(snakemake, several=True) as work:
         known = by_set.pop("id")
         panels = {n: (known, s, metrics.evaluate(known, s)["auroc"]) for n, s in by_set.items()}
         with work.make(path, key) as temporary:
-            plots.histograms(temporary, f"{method} on {benchmark}, seed {seed}", panels)
+            plots.histograms(temporary, f"{method} on {place(snakemake, seed)}", panels)

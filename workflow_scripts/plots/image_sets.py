@@ -16,4 +16,4 @@ with job(snakemake):
         chosen = ImageSet.load(paths[part["dataset"]]).select(part["classes"])
         spread = np.linspace(0, len(chosen) - 1, COLUMNS).astype(int)
         rows.append(("ID" if name == "id" else name, chosen.images[spread]))
-    grid(snakemake.output[0], rows)
+    grid(snakemake.output[0], f"test images of {snakemake.wildcards.benchmark}", rows)

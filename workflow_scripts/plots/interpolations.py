@@ -1,5 +1,6 @@
 """For each class two ID images, what OODGen's VAE makes of them, and of the latents between."""
 
+from pictures import place
 from workflow_job import job
 
 STEPS = 6
@@ -33,4 +34,5 @@ with job(snakemake):
                     drawn = cvae.decode(between, cvae.one_hot(one_hot[:1]).expand(STEPS, -1))
                 strip = torch.cat([pair[:1], drawn, pair[1:]])
                 rows.append((f"class {label}", to_array(strip)))
-            plots.grid(path, rows, heads)
+            title = f"{name} on {place(snakemake, params.seeds[0])}"
+            plots.grid(path, title, rows, heads)

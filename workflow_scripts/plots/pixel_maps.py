@@ -1,5 +1,6 @@
 """log p and the log ratio of every pixel (figure 3 of the paper on likelihood ratios)."""
 
+from pictures import place
 from workflow_job import job
 
 SHOWN = 16
@@ -43,5 +44,6 @@ with job(snakemake):
 
         for name, path in zip(params.names, snakemake.output, strict=True):
             method, ood = name.split("/")
-            title = f"{snakemake.wildcards.benchmark}: ID above, {ood} below"
+            where = place(snakemake, params.seeds[0])
+            title = f"{method} on {where}: ID above, {ood} below"
             plots.pixel_maps(path, title, [rows(method, "id"), rows(method, ood)])

@@ -1,5 +1,6 @@
 """Test images of every set above what an auto-encoder makes of them."""
 
+from pictures import place
 from workflow_job import job
 
 COLUMNS = 10
@@ -26,4 +27,4 @@ with job(snakemake):
                 with torch.no_grad():
                     found = autoencoder(to_unit(to_tensor(shown).to(chosen.device)))
                 rows += [(title, shown), ("reconstructed", to_array(found))]
-            plots.grid(path, rows)
+            plots.grid(path, f"{name} on {place(snakemake, params.seeds[0])}", rows)

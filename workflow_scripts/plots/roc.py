@@ -1,10 +1,10 @@
 """Every method's ROC curve on one OOD set."""
 
-from pictures import Scores, due_comparisons
+from pictures import Scores, due_comparisons, place
 from workflow_job import job
 
 with job(snakemake, several=True) as work:
-    params, benchmark = snakemake.params, snakemake.wildcards.benchmark
+    params = snakemake.params
     scores = Scores(snakemake)
 
     for ood, path, key in due_comparisons(snakemake, work, scores):
@@ -16,4 +16,5 @@ with job(snakemake, several=True) as work:
                 pair = [scores(seed, method, name) for name in ("id", ood)]
                 lines.append((*metrics.roc_curve(*pair), metrics.evaluate(*pair)["auroc"]))
         with work.make(path, key) as temporary:
-            plots.roc(temporary, f"{benchmark} against {ood}", runs)
+            title = f"{place(snakemake)} against {ood}"
+            plots.roc(temporary, title, runs, plots.styles(params.styled), params.reference)

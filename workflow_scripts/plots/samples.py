@@ -1,5 +1,6 @@
 """What a PixelCNN++ was shown, and what it draws during and after training."""
 
+from pictures import place
 from workflow_job import job
 
 COLUMNS = 8
@@ -34,4 +35,4 @@ with job(snakemake):
                 torch.manual_seed(start)
                 drawn = likelihood_ratio.sample(network, COLUMNS)
                 rows.append((f"step {step}", to_array(drawn)))
-            grid(path, rows)
+            grid(path, f"{name} on {place(snakemake, seed)}", rows)

@@ -1,10 +1,10 @@
 """Score histograms on a test set for every temperature and input step, first seed."""
 
-from pictures import Scores, due
+from pictures import Scores, due, place
 from workflow_job import job
 
 with job(snakemake, several=True) as work:
-    params, benchmark = snakemake.params, snakemake.wildcards.benchmark
+    params = snakemake.params
     scores, seed = Scores(snakemake), params.seeds[0]
 
     def files(name):
@@ -32,6 +32,6 @@ with job(snakemake, several=True) as work:
             for choice in known
         }
         steps = {choice.rpartition("_")[2] for choice in known}
-        title = f"{method} on {benchmark} against {ood}"
+        title = f"{method} on {place(snakemake, seed)} against {ood}"
         with work.make(path, key) as temporary:
             plots.histograms(temporary, title, panels, len(steps))

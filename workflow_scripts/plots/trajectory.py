@@ -1,10 +1,10 @@
 """AUROC on one OOD set at every snapshot of training."""
 
-from pictures import Scores, due_comparisons
+from pictures import Scores, due_comparisons, place
 from workflow_job import job
 
 with job(snakemake, several=True) as work:
-    params, benchmark = snakemake.params, snakemake.wildcards.benchmark
+    params = snakemake.params
     scores = Scores(snakemake)
 
     for ood, path, key in due_comparisons(snakemake, work, scores, ".oracle"):
@@ -23,4 +23,5 @@ with job(snakemake, several=True) as work:
                 aurocs = [metrics.evaluate(known[step], unknown[step])["auroc"] for step in known]
                 found.append((list(map(int, known)), aurocs))
         with work.make(path, key) as temporary:
-            plots.trajectory(temporary, f"{benchmark} against {ood}", lines)
+            title = f"{place(snakemake)} against {ood}"
+            plots.trajectory(temporary, title, lines, plots.styles(params.styled))

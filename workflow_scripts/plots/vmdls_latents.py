@@ -1,5 +1,6 @@
 """t-SNE of the latents of training images, of ID test images, and of these with OOD images."""
 
+from pictures import place
 from workflow_job import job
 
 SHOWN = 800
@@ -49,5 +50,5 @@ with job(snakemake):
                 "ID test images": (plane(found[1]), groups[1]),
                 "with OOD images": (plane(np.concatenate(found[1:])), np.concatenate(groups[1:])),
             }
-            title = f"latents of {method} on {snakemake.wildcards.benchmark}, seed {seed}"
+            title = f"latents of {method} on {place(snakemake, seed)}"
             plots.planes(path, title, planes, list(names))

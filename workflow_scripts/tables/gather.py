@@ -11,6 +11,7 @@ with job(snakemake):
     import pandas as pd
 
     from ood import tables
+    from ood.config import Loader
     from ood.files import atomic
 
     outputs = {Path(path).name: path for path in snakemake.output}
@@ -19,7 +20,8 @@ with job(snakemake):
     found = tables.standing(Path("results"), asked, root, snakemake.config)
     metrics = tables.metrics_table(found.metrics)
     summary = tables.summary_table(metrics)
-    leaderboard = tables.leaderboard_table(metrics)
+    orders = tables.group_orders(Loader(root, snakemake.config), metrics)
+    leaderboard = tables.leaderboard_table(metrics, orders)
     published = pd.read_csv(snakemake.input.published)
     for name, table in (
         ("metrics.csv", metrics),

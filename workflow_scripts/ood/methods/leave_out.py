@@ -303,23 +303,17 @@ def calibration_sets(
 
 
 def calibrate(settings: dict, members: list[dict], sets: tuple[ImageSet, ImageSet], run: Run):
-    """Every temperature and step on the validation sets.
-
-    :return: rows, the highest AUROC first, and the score histograms of all
-    """
+    """Every temperature and step on the validation sets: rows, the highest AUROC first."""
     ensemble = build_ensemble(members, settings["perturbation"], run.machine)
     candidates = {
         name: LeaveOutDetector(ensemble, **choice) for name, choice in choices(settings).items()
     }
     known, unknown = (detectors.run(candidates, one, run.machine) for one in sets)
-    rows, panels = [], {}
+    rows = []
     for name, choice in choices(settings).items():
-        scores = known[name][0], unknown[name][0]
-        found = metrics.evaluate(*scores)
+        found = metrics.evaluate(known[name][0], unknown[name][0])
         rows.append(choice | {key: found[key] for key in CALIBRATED})
-        title = f"T = {choice['temperature']:g}, ε = {choice['epsilon']:g}"
-        panels[title] = (*scores, found["auroc"])
-    return sorted(rows, key=lambda row: -row["auroc"]), panels
+    return sorted(rows, key=lambda row: -row["auroc"])
 
 
 def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
@@ -327,7 +321,7 @@ def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
     saved = inputs.models["members"]
     members = [one.content for one in saved]
     sets = calibration_sets(settings, saved[0].settings, inputs.images, inputs.validation)
-    rows, panels = calibrate(settings, members, sets, run)
+    rows = calibrate(settings, members, sets, run)
     choice = {name: float(rows[0][name]) for name in ("temperature", "epsilon")}
     return Fitted(
         {"members": members, "perturbation": settings["perturbation"], **choice},
@@ -336,7 +330,6 @@ def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
         facts=choice,
         tables={"calibration": rows},
         snapshots=choices(settings) if run.snapshots else {},
-        panels=panels,
     )
 
 
