@@ -2,7 +2,7 @@ PYTHON ?= python3
 SNAKEMAKE = .venv/bin/snakemake
 INSTALLED = .venv/.installed
 
-.PHONY: run help test lint bench clean
+.PHONY: run report help test lint bench clean
 
 run: $(INSTALLED)
 	$(SNAKEMAKE) --cores all
@@ -11,8 +11,13 @@ run: $(INSTALLED)
 	@echo
 	@echo "Tables: results/tables/    Plots: results/plots/"
 
+report: $(INSTALLED)
+	$(SNAKEMAKE) --cores all
+	$(SNAKEMAKE) --report results/report.html
+
 help:
 	@echo "make         install into .venv, run what config.yaml says, print the leaderboard"
+	@echo "make report  the same, then one page of it all: results/report.html"
 	@echo "make test    run the tests"
 	@echo "make lint    ruff, snakefmt, snakemake --lint"
 	@echo "make bench   time scores, metrics and training against libraries; writes docs/speed.md"

@@ -6,6 +6,9 @@ min_version("9.11")
 configfile: "config.yaml"
 
 
+report: "rules/captions/start.rst"
+
+
 container: None
 
 

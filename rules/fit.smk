@@ -55,6 +55,7 @@ rule generate:
             caption="captions/pseudo_ood.rst",
             category="{benchmark}",
             subcategory="pseudo-OOD",
+            labels={"picture": "{method}"},
         ),
     log:
         f"{PLAN.log}/pseudo_ood/{{method}}.log",

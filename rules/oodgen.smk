@@ -28,12 +28,14 @@ use rule generate as generate_oodgen with:
             caption="captions/type1_type2.rst",
             category="{benchmark}",
             subcategory="pseudo-OOD",
+            labels={"picture": "{model}"},
         ),
         latents=report(
             update(f"{PLAN.run}/pseudo_ood/{{model}}/latents.png"),
             caption="captions/latents.rst",
             category="{benchmark}",
             subcategory="pseudo-OOD",
+            labels={"picture": "{model}, latents"},
         ),
     log:
         f"{PLAN.log}/pseudo_ood/{{model}}.log",

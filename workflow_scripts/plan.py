@@ -18,7 +18,7 @@ SUFFIXES = {"final": "", "validation": ".validation", "oracle": ".oracle"}
 # what a method's jobs must leave so that a protocol can judge it
 NEEDED = {"validation": "validation", "oracle": "snapshots"}
 TABLES = ["metrics.csv", "summary.csv", "leaderboard.csv", "leaderboard.md", "comparisons.csv"]
-TABLES += ["published.csv", "costs.csv"]
+TABLES += ["published.csv", "costs.csv", "overview.html"]
 
 
 class Plan:

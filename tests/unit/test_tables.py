@@ -1,14 +1,17 @@
 """Tables: means and deviations by hand, numeric columns, no silence about flags."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from ood import metrics, tables
+from ood.config import Loader, load_yaml
 from ood.errors import InputError
 
+ROOT = Path(__file__).parents[2]
 AUROC = {("near", "a"): (0.9, 0.8), ("far", "b"): (0.7, 0.5), ("far", "c"): (0.5, 0.5)}
 
 
@@ -66,18 +69,77 @@ def test_one_seed_has_no_deviation(paths):
     assert summary["auroc_sd"].isna().all()
 
 
+ORDERS = {"b": ["near", "far"]}
+
+
 def test_the_leaderboard_averages_sets_within_a_seed_first(paths):
-    board = tables.leaderboard_table(tables.metrics_table(paths)).set_index("group")
+    board = tables.leaderboard_table(tables.metrics_table(paths), ORDERS).set_index("group")
+    assert board.index.tolist() == ["near", "far"]
     # far: seed 0 (.7 + .5) / 2, seed 1 (.5 + .5) / 2
     assert board.loc["far", "auroc_mean"] == pytest.approx(0.55)
     assert board.loc["far", "auroc_sd"] == pytest.approx(0.1 / 2**0.5)
     assert board.loc["far", "n_sets"] == 2
-    assert board.loc["far", "flags"] == "degenerate"
+    assert board.loc["far", "flags"] == "degenerate (c)"
     text = tables.leaderboard_text(board.reset_index(), {"quick digits msp": 3})
     assert "Left out, 3 pairs" in text
-    assert "55.00 ± 7.07" in text
-    assert "degenerate" in text
+    assert "55.0 ± 7.1 [" in text
+    assert "* degenerate (c): all methods" in text
     assert "| –" in text
+    # nothing was tuned, and there is one protocol
+    assert "tuned on" not in text
+    assert "protocol" not in text
+
+
+def test_ranks_span_the_methods_whose_intervals_overlap(paths):
+    metrics = tables.metrics_table(paths).query("ood_set == 'a' and seed == 0")
+    ends = {"first": (0.90, 0.95), "second": (0.89, 0.91), "third": (0.80, 0.895), "last": (0, 0.1)}
+    rows = [
+        metrics.assign(method=name, auroc=(low + high) / 2, auroc_low=low, auroc_high=high)
+        for name, (low, high) in ends.items()
+    ]
+    board = tables.leaderboard_table(pd.concat(rows), ORDERS).set_index("method")
+    assert board[["rank_best", "rank_worst"]].to_numpy().tolist() == [
+        [1, 2],
+        [1, 3],
+        [2, 3],
+        [4, 4],
+    ]
+    text = tables.leaderboard_text(board.reset_index(), {})
+    assert [line.split("|")[1].strip() for line in text.splitlines() if "[" in line[:60]] == [
+        "1–2",
+        "1–3",
+        "2–3",
+        "4",
+    ]
+
+
+def test_groups_stand_in_the_order_of_the_benchmarks_file(paths):
+    loader = Loader(ROOT, load_yaml(ROOT / "config.yaml"))
+    metrics = tables.metrics_table(paths)
+    assert tables.group_orders(loader, metrics)["b"] == ["near", "far"]
+    named = metrics.assign(benchmark="mnist_0to4", group=["single", "far"] * 3)
+    assert tables.group_orders(loader, named)["mnist_0to4"] == ["far", "single"]
+
+
+def test_the_overview_has_the_published_number_of_the_same_protocol_if_there_is_one(paths):
+    published = pd.DataFrame(
+        {
+            "benchmark": "b",
+            "method": "m",
+            "ood_set": ["a", "a", "b", "b"],
+            "metric": ["auroc", "auroc", "auroc", "fpr95"],
+            "protocol": ["oracle", "final", "oracle", "final"],
+            "published": [0.9, 0.8, 0.7, 0.1],
+        }
+    )
+    table = tables.overview_table(tables.metrics_table(paths), published).set_index("ood_set")
+    assert table.loc["a", ["auroc", "published", "difference"]].tolist() == [85, 80, 5]
+    assert table.loc["a", "auroc_sd"] == pytest.approx(7.07)
+    assert table["published_protocol"].tolist() == ["final", "oracle", ""]
+    assert np.isnan(table.loc["c", "published"])
+    page = tables.overview_page(table.reset_index(), lambda frame: frame.to_html())
+    assert "<li>degenerate: 1 pairs</li>" in page
+    assert "3 pairs of method and OOD set" in page
 
 
 def test_published_numbers_beside_ours(paths):

@@ -6,9 +6,11 @@ What today's settings and code would make otherwise is left out and counted.
 from workflow_job import job
 
 with job(snakemake):
+    from functools import partial
     from pathlib import Path
 
     import pandas as pd
+    from itables import to_html_datatable
 
     from ood import tables
     from ood.config import Loader
@@ -32,5 +34,16 @@ with job(snakemake):
         ("costs.csv", tables.costs_table(Path("results"))),
     ):
         tables.save_csv(table, outputs[name])
+    # all that the page needs lies in it: it is read where there is no network
+    shown = partial(
+        to_html_datatable,
+        connected=False,
+        maxBytes=0,
+        showIndex=False,
+        lengthMenu=[25, 100, 1000],
+    )
+    with atomic(outputs["overview.html"]) as temporary:
+        overview = tables.overview_table(metrics, published)
+        temporary.write_text(tables.overview_page(overview, shown))
     with atomic(outputs["leaderboard.md"]) as temporary:
         temporary.write_text(tables.leaderboard_text(leaderboard, found.left_out))
