@@ -30,7 +30,7 @@ include: "rules/pictures.smk"
 
 
 onerror:
-    print(*failures(log), sep="\n", file=sys.stderr)
+    print(*FAILURES.lines(), sep="\n", file=sys.stderr)
 
 
 rule all:

@@ -15,7 +15,9 @@ os.environ.update(PYTHONPATH=str(SCRIPTS))
 from ood import config as configuration
 from ood.errors import InputError
 from ood.registry import ID_NOISES, NOISES, REGISTRY
-from plan import SUFFIXES, TABLES, Plan, failures, files_of_dataset, name_of, one_of
+from failures import Failures
+from plan import SUFFIXES, TABLES, Plan, files_of_dataset, name_of, one_of
+from snakemake.logging import logger
 
 try:
     LOADER = configuration.Loader(ROOT, config)
@@ -23,6 +25,8 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
+FAILURES = Failures()
+logger.addHandler(FAILURES)
 # what a cluster must grant a job that trains or scores: minutes and MiB
 HEAVY = {
     "runtime": {"smoke": 30, "quick": 240, "paper": 2880}[PLAN.scale],

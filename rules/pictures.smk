@@ -88,11 +88,15 @@ for BENCHMARK in PLAN.benchmarks:
                 **(HEAVY if ONE.get("heavy") else {}),
             params:
                 **PLAN.code(f"plots/{KIND}.py"),
+                **(
+                    {"styled": PLAN.all_methods(), "reference": PLAN.reference}
+                    if "methods" in ONE
+                    else {}
+                ),
                 names=DRAWN,
                 run=f"results/{PLAN.scale}/{BENCHMARK}",
                 scale=PLAN.scale,
-                styled=PLAN.all_methods(),
-                reference=PLAN.reference,
+                # what decides how a method's line looks
                 seeds=PLAN.seeds if "methods" in ONE else PLAN.seeds[:1],
                 classes=PLAN.classes,
                 methods=ONE.get("methods", lambda b: None)(BENCHMARK),

@@ -68,6 +68,7 @@ def due_comparisons(
         return scores.files(params.seeds, params.methods, "id", ood, suffix=suffix)
 
     def about(ood):
-        return [params.methods, params.seeds, scores.parts["id"], scores.parts[ood]]
+        looks = [params.reference, *map(params.styled.index, params.methods)]
+        return [params.methods, looks, params.seeds, scores.parts["id"], scores.parts[ood]]
 
     return due(snakemake, work, files, about)

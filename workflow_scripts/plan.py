@@ -453,14 +453,3 @@ def name_of(kind: str, *parts: str) -> str:
 def files_of_dataset(w) -> str:
     """The dataset under whose name a dataset's raw files lie."""
     return REGISTRY[w.dataset].files_of or w.dataset
-
-
-def failures(logs: list[str]) -> list[str]:
-    """What failed by Snakemake's log files, and where the whole story of each is."""
-    lines = [line for path in logs for line in Path(path).read_text().splitlines()]
-    found = {}
-    for number, line in enumerate(lines):
-        if failed := re.fullmatch("Error in rule (.*):", line):
-            place = re.search(r" log: (\S+)", "\n".join(lines[number : number + 12]))
-            found[place[1] if place else "above"] = failed[1]
-    return [f"failed: {name}, see {place}" for place, name in found.items()]

@@ -72,4 +72,4 @@ with job(snakemake, several=True) as work:
                         columns[f"score{name}"] = scores
                     with work.make(path, key) as temporary:
                         save_scores(temporary, columns, loaded[method][1])
-                log.info("scored %s", dataset)
+                log.info("scored %s", dataset, extra={"progress": True})

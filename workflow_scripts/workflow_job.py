@@ -10,6 +10,7 @@ import errno
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,8 @@ from ood.files import atomic, checksum, load_json, save_json
 from ood.lineage import content_digest, digest, lineage, versions
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+# the terminal hears of a job's progress no more often, in seconds
+SILENCE = 30
 # logs, costs and keys have the same paths below these folders
 LOGS, KEYS = "results/logs/", "results/keys/"
 
@@ -97,13 +100,31 @@ class Work:
             os.utime(path)
         self._known = {path: self._known[path] for path in self.outputs if path in self._known}
         save_json(self._file, self._known)
-        if key is None:
-            log.info("%d of %d files are new, the others stand", made, len(self.outputs))
+        if key is None and made < len(self.outputs):
+            news = "%d of %d files are new, the others stand"
+            log.info(news, made, len(self.outputs), extra={"shown": True})
 
     def lineage(self) -> dict:
         """A record for the JSON beside a result."""
         inputs = {path: self.digest(path) for path in self._inputs}
         return lineage(self.params, inputs, None if self.seed is None else int(self.seed))
+
+
+class _Sparingly(logging.Filter):
+    """Warnings, what is marked as ``shown``, and now and then what is marked as ``progress``: the
+    rest is in the job's log file."""
+
+    def __init__(self):
+        super().__init__()
+        self._told = time.monotonic()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno >= logging.WARNING or hasattr(record, "shown"):
+            return True
+        due = hasattr(record, "progress") and time.monotonic() - self._told >= SILENCE
+        if due:
+            self._told = time.monotonic()
+        return due
 
 
 def _load_keys(path: Path) -> dict[str, dict[str, str]]:
@@ -132,9 +153,11 @@ def job(snakemake, several: bool = False) -> Iterator[Work]:
     label = " ".join([snakemake.rule, *map(str, snakemake.wildcards)])
     root = logging.getLogger()
     root.setLevel(logging.INFO)
+    terminal = logging.StreamHandler(sys.stderr)
+    terminal.addFilter(_Sparingly())
     for handler, form in (
         (logging.FileHandler(snakemake.log[0], mode="w"), "%(asctime)s %(levelname)s %(message)s"),
-        (logging.StreamHandler(sys.stderr), f"[{label}] %(message)s"),
+        (terminal, f"[{label}] %(message)s"),
     ):
         handler.setFormatter(logging.Formatter(form, "%Y-%m-%d %H:%M:%S"))
         root.addHandler(handler)

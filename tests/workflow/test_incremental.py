@@ -31,9 +31,15 @@ def contents(project, pattern):
 
 
 def made(text, rule):
-    """How many files each job of a rule made, of how many."""
+    """How many files each job of a rule made, of how many, where some stand."""
     found = re.findall(rf"\[{rule} [^\]]*\] (\d+) of (\d+) files are new", text)
     return [tuple(map(int, pair)) for pair in found]
+
+
+def scored(project, method):
+    """The image sets that the last scoring job of a method scored."""
+    (log,) = project.path("results/logs/smoke/tiny/seed0/scores").glob(f"{method}.log")
+    return set(re.findall(r"scored (\w+)", log.read_text()))
 
 
 def test_the_first_run_fills_every_table(finished):
@@ -91,7 +97,7 @@ def test_a_changed_net_reruns_those_who_chose_it_and_says_so(finished):
     assert finished.planned() == Counter()
     path = finished.path("workflow_scripts/ood/models/convnet.py")
     path.write_text(path.read_text() + "\nUNUSED = 1\n")
-    text = finished.run("--dry-run")
+    text = finished.run("--dry-run", "--quiet", "host")
     assert re.search(r"rule train_classifier:.*?reason: .*?ood/models/convnet\.py", text, re.S)
     planned = finished.planned()
     assert planned["train_classifier"] == 1
@@ -145,7 +151,7 @@ def test_a_new_method_is_scored_on_the_models_that_exist(finished):
     )
     text = finished.run()
     assert made(text, "score_tiny_baselines_classifier") == [(2, 4)]
-    assert sorted(made(text, "evaluate_tiny")) == [(0, 4), (4, 4)]
+    assert made(text, "evaluate_tiny") == [(0, 4)]
     assert made(text, "plot_histograms_tiny") == [(1, 4)]
     after = contents(finished, "results/smoke/tiny/**/*")
     assert {name: after[name] for name in before} == before
@@ -240,7 +246,7 @@ def test_tables_keep_what_today_s_config_does_not_ask_for(finished):
 def test_another_scale_overwrites_nothing(finished):
     planned = finished.planned("--config", "scale=quick")
     assert planned["train_classifier"] == planned["fine_tune_cmg"] == 1
-    text = finished.run("--dry-run", "--config", "scale=quick")
+    text = finished.run("--dry-run", "--config", "scale=quick", "--quiet", "host")
     written = set(re.findall(r"^    output: (.*)", text, re.M))
     assert len(written) > 10
     assert not [line for line in written if "results/smoke/" in line]
@@ -279,9 +285,8 @@ def test_a_scoring_job_that_is_killed_keeps_the_sets_it_had_finished(first_run, 
         running.wait()
     assert not project.path(target).exists()
     project.run("--unlock")
-    text = project.run(target)
-    assert re.search(r"scored uniform", text)
-    assert not re.search(r"scored digits", text)
+    project.run(target)
+    assert scored(project, "cmg_energy") == {"uniform"}
     after = contents(project, "results/smoke/tiny/seed0/scores/cmg_energy/*")
     assert after == kept
 
@@ -295,12 +300,11 @@ def test_a_set_that_fails_costs_no_other(finished):
     damaged.write_bytes(content[:1000])
     target = "results/smoke/tiny/seed0/scores/brightness/uniform.parquet"
     text = finished.run(target, check=False)
-    assert "scored digits" in text
+    assert scored(finished, "brightness") == {"digits"}
     assert "uniform/test.npz: no image set" in text
     damaged.write_bytes(content)
-    text = finished.run(target)
-    assert "scored uniform" in text
-    assert "scored digits" not in text
+    finished.run(target)
+    assert scored(finished, "brightness") == {"uniform"}
 
 
 def test_score_files_hold_the_contract(finished):

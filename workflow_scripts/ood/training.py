@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from ood.images import ImageSet, to_tensor, to_unit
 log = logging.getLogger(__name__)
 
 CHECKPOINT_SECONDS = 60
+# within an epoch a word so often
+SILENCE = 30
 
 
 @dataclass(frozen=True)
@@ -725,7 +728,7 @@ def train(
     optimizer = build_optimizer(learned, settings["optimizer"])
     checkpoint = _Checkpoint(run, part, optimizer)
     progress = checkpoint.restore().to(machine.device)
-    history, snapshots = progress.history, progress.snapshots
+    history, snapshots, told = progress.history, progress.snapshots, time.perf_counter()
     while length := schedule.length(epoch := len(history) + 1):
         if watch.exhausted(history):
             log.info("no lower validation loss for %d epochs", watch.patience)
@@ -754,7 +757,12 @@ def train(
                 progress.seconds = time.perf_counter() - begun
                 progress.keep_random(machine.device)
                 checkpoint.save(progress)
-        # only here, once an epoch, is the device waited for
+            if time.perf_counter() - told > SILENCE:
+                told = time.perf_counter()
+                means, seconds = _means(progress.sums, progress.images), told - begun
+                speed = progress.images / seconds
+                _report(means, step, schedule, seconds / (number + 1), speed)
+        # only here, and where an epoch is long, is the device waited for
         means = _means(progress.sums, progress.images)
         seconds = time.perf_counter() - begun
         means |= watch.look(network, loss, data.batch_size, run)
@@ -766,7 +774,8 @@ def train(
         history.append(facts | means | speed)
         if watch.best is not None and watch.best(history) == epoch:
             progress.best = _state(part)
-        _report(means, done, schedule.total, seconds / length, speed["images_per_second"])
+        _report(means, done, schedule, seconds / length, speed["images_per_second"])
+        told = time.perf_counter()
         progress.next_epoch()
         if checkpoint.due():
             checkpoint.save(progress)
@@ -793,12 +802,17 @@ def _check_finite(means: dict[str, float], done: int, schedule: Schedule, machin
     )
 
 
-def _report(means: dict[str, float], done: int, total: int, per_step: float, speed: float) -> None:
+def _report(
+    means: dict[str, float], done: int, schedule: Schedule, per_step: float, speed: float
+) -> None:
     log.info(
-        "step %d/%d  %s  %.0f images/s  %d:%02d left",
+        "epoch %d of %d  step %d of %d  %s  %.0f images/s  %s left",
+        math.ceil(done / schedule.per_epoch),
+        math.ceil(schedule.total / schedule.per_epoch),
         done,
-        total,
+        schedule.total,
         "  ".join(f"{name} {value:.4f}" for name, value in means.items()),
         speed,
-        *divmod(round((total - done) * per_step), 60),
+        timedelta(seconds=round((schedule.total - done) * per_step)),
+        extra={"progress": True},
     )
