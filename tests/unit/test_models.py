@@ -3,15 +3,19 @@
 import importlib
 
 import pytest
+import safetensors.torch
+import timm
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ood.classifier import build, depths
+from ood.errors import InputError
 from ood.models import airbench, convnet, densenet, resnet18, toynet, two_conv, vgg, wide_resnet
 from ood.models.autoencoder import AutoEncoder
 from ood.models.base import Classifier, Normalized
 from ood.models.vae import CVAE, OneHotCVAE, ResidualBlock
+from ood.training import load_weights
 
 
 def parameters(module):
@@ -278,3 +282,29 @@ def test_airbench_starts_with_convolutions_that_pass_channels_on():
     }
     assert "whiten.0.bias" in learned
     assert not learned & {"whiten.0.weight", "stage1.2.weight"}
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_a_net_of_timm_with_weights_from_a_file_gives_timms_logits(tmp_path, suffix):
+    theirs = timm.create_model("resnet18", num_classes=3, in_chans=1).eval()
+    path = tmp_path / f"weights{suffix}"
+    save = torch.save if suffix == ".pt" else safetensors.torch.save_file
+    save(theirs.state_dict(), path)
+    changes = {"architecture": "timm", "net": "resnet18", "n_classes": 3, "extra_outputs": 0}
+    classifier = build(settings(**changes, hidden=None)).eval()
+    load_weights(classifier, path, {r"^fc\.": "head.0.", r"^(?!head\.)": "features.net."})
+    images = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(classifier(images), theirs(images))
+
+
+@pytest.mark.parametrize(
+    ("net", "message"),
+    [
+        ("resnet_18", "has no 'resnet_18'; near: .*resnet"),
+        ("vit_tiny_patch16_224", "does not take images of 28x28.*'resize: 224'"),
+    ],
+)
+def test_a_net_that_timm_cannot_build_is_an_error(net, message):
+    with pytest.raises(InputError, match=message):
+        build(settings(architecture="timm", net=net))

@@ -30,8 +30,8 @@ def build_features(settings: dict) -> nn.Module:
 
     :param settings: ``architecture``, a module of ``ood.models``; ``shape`` (H, W, C); what its
         ``Features`` takes beside that: ``width`` (factor on the number of filters), ``dropout``,
-        ``depth`` or ``padding``; ``normalization``, ``{mean, sd}`` of each channel, or None;
-        perhaps ``resize``, the height and width that images are brought to first
+        ``depth``, ``padding`` or ``net``; ``normalization``, ``{mean, sd}`` of each channel, or
+        None; perhaps ``resize``, the height and width that images are brought to first
     """
     # by name, so that only those who choose a net depend on it
     kind = importlib.import_module(f"ood.models.{settings['architecture']}").Features

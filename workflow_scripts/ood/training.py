@@ -299,14 +299,17 @@ class Trained:
 def load_weights(network: nn.Module, path: str | Path, names: dict[str, str]) -> Trained:
     """Put the weights of a file in the place of training.
 
-    :param path: a state dict, alone or under ``state_dict`` or ``state``
+    :param path: a state dict, alone or under ``state_dict`` or ``state``, or a ``.safetensors``
     :param names: regular expressions and what is put in their place, one after the other, to get
         our names from the file's
     :return: a history of one row
     :raises InputError: with the first names that do not fit
     """
-    content = load_model(path)
-    state = content.get("state_dict", content.get("state", content))
+    if Path(path).suffix == ".safetensors":
+        state = _load_safetensors(path)
+    else:
+        content = load_model(path)
+        state = content.get("state_dict", content.get("state", content))
     found = {}
     for theirs, value in state.items():
         ours = theirs
@@ -332,6 +335,18 @@ def load_weights(network: nn.Module, path: str | Path, names: dict[str, str]) ->
     row = {"epoch": 0, "step": 0, "learning_rate": 0.0, "loaded": loaded}
     row |= {"images_per_second": math.nan, "seconds": 0.0}
     return Trained([row], 0, best_epoch=0, best_state=cpu_state(network))
+
+
+def _load_safetensors(path: str | Path) -> dict[str, Tensor]:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise InputError(f"{path}: this kind of file needs: pip install safetensors") from error
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
 
 
 def save_trained(folder: Path, settings: dict, network: nn.Module, trained: Trained) -> int:
