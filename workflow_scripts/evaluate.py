@@ -64,6 +64,7 @@ with job(snakemake, several=True) as work:
         for name, what in (("id_stand_in_for", "ID set"), ("ood_stand_in_for", "OOD set")):
             if pair[name]:
                 result["flags"].append(f"{what} is a stand-in for {pair[name]}")
+        result["flags"] += [f"images of {one}" for one in pair["lists"]]
         result["flags"] += about["flags"]
         tuned_on = about["record"]["tuned_on"]
         if tuned_on == pair["validation"] and pair["on_validation_set"]:

@@ -279,10 +279,16 @@ class Plan:
                 "ood_classes": ood.classes and list(ood.classes),
                 "ood_stand_in_for": ood.stand_in_for,
                 "validation": one.validation and one.validation.name,
+                "lists": self._lists(one.dataset, ood.dataset),
                 "on_validation_set": bool(one.validation) and overlap(ood, one.validation),
             }
             for name, ood in one.ood.items()
         }
+
+    def _lists(self, *datasets: str) -> list[str]:
+        """The lists that tell which images of the user's own are tested on."""
+        found = [own.list_of(self.loader.own[d], "test") for d in datasets if d in self.loader.own]
+        return [one for one in found if one]
 
     def scored(self, benchmark: str, methods: list[str]) -> dict:
         """What is to be known of methods to score with them."""

@@ -1,5 +1,6 @@
 """A user's own images: folders, lists, what is wrong with them, and how they are read."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -233,3 +234,40 @@ def test_a_benchmark_of_own_images(known, tmp_path):
 def test_mistakes_in_a_benchmark_of_own_images(known, tmp_path, content, message):
     with pytest.raises(InputError, match=r"benchmarks/mine\.yaml: .*" + message):
         benchmark(tmp_path, content.replace("KNOWN", str(known)))
+
+
+@pytest.mark.parametrize("classes", [10, 100])
+def test_openoods_benchmarks_go_by_its_lists(tmp_path, monkeypatch, classes):
+    """Lists of the form that OpenOOD publishes: a path below the images' folder, and a label, -1
+    where there is none."""
+    monkeypatch.chdir(tmp_path)
+    name, other = f"cifar{classes}", f"cifar{110 - classes}"
+    lists = Path("data/openood/benchmark_imglist") / name
+    lists.mkdir(parents=True)
+    for split, source, labels in (
+        ("train", name, range(classes)),
+        ("test", name, range(classes)),
+        *(("test", one, [-1, -1]) for one in (other, "tin", "mnist", "svhn", "texture")),
+        ("test", "places365", [-1, -1]),
+        ("val", "tin", [-1]),
+    ):
+        lines = []
+        for number, label in enumerate(labels):
+            path = f"{source}/{split}/{number} of all.png"
+            picture(Path("data/openood/images_classic") / path)
+            lines.append(f"{path} {label}")
+        (lists / f"{split}_{source}.txt").write_text("\n".join(lines) + "\n")
+    benchmark = f"openood_{name}"
+    changes = {"benchmarks": [benchmark], "scale": "quick", "reference": "msp"}
+    loader = Loader(ROOT, load_yaml(ROOT / "config.yaml") | changes)
+    found = loader.benchmarks()[benchmark]
+    groups = {one.name.removeprefix("openood_"): one.group for one in found.ood.values()}
+    near, far = dict.fromkeys([other, "tin"], "near"), ["mnist", "svhn", "textures", "places365"]
+    assert groups == near | dict.fromkeys(far, "far")
+    assert found.classes == tuple(range(classes))
+    assert found.validation.name == "openood_tin_validation"
+    read = own.read(loader.own["openood_svhn"])
+    assert read.splits["test"][0] == ("svhn/test/0 of all.png", -1)
+    text = (lists / "test_svhn.txt").read_bytes()
+    told = own.list_of(loader.own["openood_svhn"], "test")
+    assert told == f"test_svhn.txt (sha256 {hashlib.sha256(text).hexdigest()[:12]})"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ood.errors import InputError
+from ood.files import checksum
 
 # what Pillow reads and people keep pictures in
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
@@ -92,6 +93,15 @@ def read(about: dict) -> Own:
         for split, found in names.items()
     }
     return Own(roots, splits, tuple(classes))
+
+
+def list_of(about: dict, split: str) -> str | None:
+    """Name and SHA-256 of the list that a split's images stand in: which images they are. None for
+    a folder."""
+    if "folder" in about:
+        return None
+    path = Path(about[split] if about.get("known") else about["list"]).expanduser()
+    return f"{path.name} (sha256 {checksum(path)[:12]})"
 
 
 def _pictures(folder: Path) -> list[str]:

@@ -20,9 +20,7 @@ class Features(nn.Module):
         try:
             import timm
         except ImportError as error:
-            raise InputError(
-                "architecture: timm needs a package: pip install timm"
-            ) from error
+            raise InputError("architecture: timm needs a package: pip install timm") from error
         height, width, channels = shape
         if not timm.is_model(net):
             near = ", ".join(timm.list_models(f"*{net[:6]}*")[:8]) or "timm.list_models() has all"
