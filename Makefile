@@ -2,7 +2,7 @@ PYTHON ?= python3
 SNAKEMAKE = .venv/bin/snakemake
 INSTALLED = .venv/.installed
 
-.PHONY: run report help test lint bench clean
+.PHONY: run report help test lint docs bench clean
 
 run: $(INSTALLED)
 	$(SNAKEMAKE) --cores all
@@ -20,6 +20,7 @@ help:
 	@echo "make report  the same, then one page of it all: results/report.html"
 	@echo "make test    run the tests"
 	@echo "make lint    ruff, snakefmt, snakemake --lint"
+	@echo "make docs    the documents as pages: site/index.html"
 	@echo "make bench   time scores, metrics and training against libraries; writes docs/speed.md"
 	@echo "make clean   delete results/ and data/"
 	@echo
@@ -40,9 +41,13 @@ lint: $(INSTALLED)
 	.venv/bin/snakefmt --check Snakefile rules
 	$(SNAKEMAKE) --lint
 
+docs: $(INSTALLED)
+	.venv/bin/mkdocs build --strict --quiet
+	@echo "Pages: site/index.html"
+
 bench: $(INSTALLED)
 	.venv/bin/python -m pip install --disable-pip-version-check -q -r bench/requirements.txt
 	.venv/bin/python bench/cpu.py --out docs/speed.md
 
 clean:
-	rm -rf results data .snakemake
+	rm -rf results data site .snakemake

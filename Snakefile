@@ -25,7 +25,7 @@ include: "rules/csi.smk"
 include: "rules/pytorch_ood.smk"
 include: "rules/scores.smk"
 include: "rules/tables.smk"
-include: "rules/studies.smk"
+include: "rules/documents.smk"
 include: "rules/pictures.smk"
 
 

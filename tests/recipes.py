@@ -10,7 +10,7 @@ from ood.config import Loader, load_yaml
 
 def edit_recipe(root: Path, family: str, change) -> None:
     """Apply ``change`` to all entries of a family, which then lie in one file, ``whole.yaml``."""
-    content, _ = Loader(root, copy.deepcopy(load_yaml(root / "config.yaml")))._entries(family)
+    content, _ = Loader(root, copy.deepcopy(load_yaml(root / "config.yaml"))).entries(family)
     change(content)
     folder = root / "benchmarks" / "recipes" / family
     for path in folder.glob("*.yaml"):

@@ -474,7 +474,7 @@ class Loader:
         known = [path.name for path in (self.root / RECIPES).iterdir() if path.is_dir()]
         if name not in known:
             raise InputError(f"{referrer}: recipe: unknown recipe {name!r}{nearest(name, known)}")
-        content, sources = self._entries(name)
+        content, sources = self.entries(name)
         recipe = self._resolved(content, sources)
         self._check(recipe, sources)
         if changes:
@@ -509,7 +509,7 @@ class Loader:
                     found[section][name] = settings, source
         return found
 
-    def _entries(self, family: str) -> tuple[dict, dict]:
+    def entries(self, family: str) -> tuple[dict, dict]:
         """Every entry of a family without ``like``, by section and name, and the file of each."""
         files = self._files(family)
         content = {

@@ -1,4 +1,4 @@
-"""The book of results: targets of their own, `snakemake record` with a study's config, `snakemake book`."""
+"""Documents that the workflow writes. Targets of their own: `record` (with a study's config), `book`, `reference`."""
 
 RECORDED = set(map(os.path.relpath, ROOT.glob("studies/results/*.csv")))
 
@@ -42,3 +42,26 @@ rule book:
         root=os.path.relpath(ROOT),
     script:
         "../workflow_scripts/tables/book.py"
+
+
+rule reference:
+    "Write the pages of docs/ on configuration and image sets."
+    input:
+        sorted(
+            os.path.relpath(path)
+            for folder in ("schemas", "benchmarks/recipes")
+            for path in ROOT.glob(f"{folder}/**/*.yaml")
+        ),
+        config=os.path.relpath(ROOT / "config.yaml"),
+    output:
+        configuration="docs/configuration.md",
+        data="docs/data.md",
+    log:
+        "results/logs/reference.log",
+    conda:
+        "../envs/environment.yaml"
+    params:
+        **PLAN.code("tables/reference.py"),
+        root=os.path.relpath(ROOT),
+    script:
+        "../workflow_scripts/tables/reference.py"

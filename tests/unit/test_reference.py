@@ -1,0 +1,35 @@
+"""Documents that follow from the files they are about, and those that must not fall behind."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ood import reference
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+def test_the_pages_are_those_of_todays_files():
+    assert (DOCS / "configuration.md").read_text() == reference.configuration(ROOT)
+    assert (DOCS / "data.md").read_text() == reference.data()
+
+
+def test_every_page_is_in_the_navigation_and_every_link_leads_somewhere():
+    listed = set(re.findall(r"[\w/]+\.md", (ROOT / "mkdocs.yml").read_text()))
+    pages = {str(path.relative_to(DOCS)) for path in DOCS.glob("**/*.md")}
+    assert listed == pages
+    for page in [*DOCS.glob("**/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]:
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+@pytest.mark.parametrize("path", sorted((DOCS / "methods").glob("*.md")), ids=lambda p: p.stem)
+def test_a_methods_page_names_files_and_studies_that_exist(path):
+    text = path.read_text()
+    for name in re.findall(r"`((?:workflow_scripts|rules)/[^`]+)`", text):
+        assert (ROOT / name).exists(), name
+    (studies,) = re.findall(r"^Stud(?:y|ies): (.*) in \[the results\]", text, re.M)
+    for name in re.findall(r"`(\w+)`", studies):
+        assert (ROOT / f"studies/{name}.yaml").exists(), name

@@ -1,0 +1,16 @@
+"""The pages of docs/ that follow from schemas, recipes and the registry."""
+
+from workflow_job import job
+
+with job(snakemake):
+    from pathlib import Path
+
+    from ood import reference
+    from ood.files import atomic
+
+    for path, text in (
+        (snakemake.output.configuration, reference.configuration(Path(snakemake.params.root))),
+        (snakemake.output.data, reference.data()),
+    ):
+        with atomic(path) as temporary:
+            temporary.write_text(text)
