@@ -6,15 +6,23 @@ What today's settings and code would make otherwise is left out and counted.
 from workflow_job import job
 
 with job(snakemake):
-    from functools import partial
     from pathlib import Path
 
     import pandas as pd
-    from itables import to_html_datatable
+    from itables import options, to_html_datatable
+    from itables.javascript import generate_init_offline_itables_html
 
     from ood import tables
     from ood.config import Loader
     from ood.files import atomic
+
+    def sortable(table: pd.DataFrame) -> str:
+        # with the library in the page: it is read where there is no network
+        library = generate_init_offline_itables_html(options.dt_bundle)
+        shown = to_html_datatable(
+            table, connected=False, maxBytes=0, showIndex=False, lengthMenu=[25, 100, 1000]
+        )
+        return f"{library}\n{shown}"
 
     outputs = {Path(path).name: path for path in snakemake.output}
     asked = [Path(path) for path in snakemake.params.metrics]
@@ -34,16 +42,8 @@ with job(snakemake):
         ("costs.csv", tables.costs_table(Path("results"))),
     ):
         tables.save_csv(table, outputs[name])
-    # all that the page needs lies in it: it is read where there is no network
-    shown = partial(
-        to_html_datatable,
-        connected=False,
-        maxBytes=0,
-        showIndex=False,
-        lengthMenu=[25, 100, 1000],
-    )
     with atomic(outputs["overview.html"]) as temporary:
         overview = tables.overview_table(metrics, published)
-        temporary.write_text(tables.overview_page(overview, shown))
+        temporary.write_text(tables.overview_page(overview, sortable))
     with atomic(outputs["leaderboard.md"]) as temporary:
         temporary.write_text(tables.leaderboard_text(leaderboard, found.left_out))
