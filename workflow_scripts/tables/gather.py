@@ -20,9 +20,16 @@ with job(snakemake):
         # with the library in the page: it is read where there is no network
         library = generate_init_offline_itables_html(options.dt_bundle)
         shown = to_html_datatable(
-            table, connected=False, maxBytes=0, showIndex=False, lengthMenu=[25, 100, 1000]
+            table.dropna(axis=1, how="all"),
+            connected=False,
+            maxBytes=0,
+            showIndex=False,
+            # also where there are few rows
+            layout={"topStart": "pageLength", "topEnd": "search", "bottomEnd": "paging"},
+            lengthMenu=[25, 100, 1000],
         )
-        return f"{library}\n{shown}"
+        # what is shown, not what is sorted by
+        return library + shown.replace('[\\"NaN\\",', '[\\"–\\",')
 
     outputs = {Path(path).name: path for path in snakemake.output}
     asked = [Path(path) for path in snakemake.params.metrics]
