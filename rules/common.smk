@@ -20,6 +20,9 @@ from plan import SUFFIXES, TABLES, Plan, files_of_dataset, name_of, one_of
 from snakemake.logging import logger
 
 try:
+    # Snakemake has read them, and takes the last of two equal keys
+    for PATH in workflow.configfiles:
+        configuration.load_yaml(Path(PATH))
     LOADER = configuration.Loader(ROOT, config)
     PLAN = Plan(LOADER, LOADER.benchmarks(), SCRIPTS)
 except InputError as error:

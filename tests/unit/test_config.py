@@ -46,6 +46,12 @@ def edit(path, change):
     path.write_text(yaml.safe_dump(content))
 
 
+def test_a_key_given_twice_is_an_error(tmp_path):
+    (tmp_path / "a.yaml").write_text("a: {x: 1, y: 2}\nb: {x: 1, z: {k: 1, k: 2}}\n")
+    with pytest.raises(InputError, match=r"a\.yaml: .*the key 'k' is given twice(.|\n)*line 2"):
+        load_yaml(tmp_path / "a.yaml")
+
+
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_benchmark_is_valid_at_every_scale(scale):
     assert set(load(ROOT, benchmarks=BENCHMARKS, scale=scale)) == set(BENCHMARKS)

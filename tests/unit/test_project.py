@@ -26,7 +26,7 @@ FLOORS = [
     ["config", "images", "lineage", "metrics", "scores"],
     ["provenance"],
     ["decode", "tables", "plots"],
-    ["reference", "studies"],
+    ["overview", "reference", "studies"],
     ["download", "models", "augmentations"],
     ["training"],
     ["classifier", "detector"],

@@ -10,6 +10,7 @@ import pytest
 from ood import metrics, tables
 from ood.config import Loader, load_yaml
 from ood.errors import InputError
+from ood.overview import overview_page, overview_table
 
 ROOT = Path(__file__).parents[2]
 AUROC = {("near", "a"): (0.9, 0.8), ("far", "b"): (0.7, 0.5), ("far", "c"): (0.5, 0.5)}
@@ -132,12 +133,12 @@ def test_the_overview_has_the_published_number_of_the_same_protocol_if_there_is_
             "published": [0.9, 0.8, 0.7, 0.1],
         }
     )
-    table = tables.overview_table(tables.metrics_table(paths), published).set_index("ood_set")
+    table = overview_table(tables.metrics_table(paths), published).set_index("ood_set")
     assert table.loc["a", ["auroc", "published", "difference"]].tolist() == [85, 80, 5]
     assert table.loc["a", "auroc_sd"] == pytest.approx(7.07)
-    assert table["published_protocol"].tolist() == ["final", "oracle", ""]
+    assert table["published_protocol"].fillna("").tolist() == ["final", "oracle", ""]
     assert np.isnan(table.loc["c", "published"])
-    page = tables.overview_page(table.reset_index(), lambda frame: frame.to_html())
+    page = overview_page(table.reset_index())
     assert "<li>degenerate: 1 pairs</li>" in page
     assert "3 pairs of method and OOD set" in page
 

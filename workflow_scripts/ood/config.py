@@ -86,13 +86,26 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"{hint} Known: {', '.join(known)}" if hint else f"; known: {', '.join(known)}"
 
 
+class _YAML(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """The parser in C where there is one, which takes a tenth of the time; no key twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                problem = f"the key {key.value!r} is given twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+        return super().construct_mapping(node, deep)
+
+
 def load_yaml(path: Path) -> dict:
     """Read a YAML mapping.
 
-    :raises InputError: if the file is missing, no YAML or no mapping
+    :raises InputError: if the file is missing, no YAML or no mapping, or gives a key twice
     """
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.load(path.read_text(), _YAML)
     except OSError as error:
         raise InputError(f"{path}: cannot read ({error.strerror})") from error
     except yaml.YAMLError as error:

@@ -2,9 +2,8 @@
 ``metrics.csv``."""
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 
 import pandas as pd
@@ -160,7 +159,8 @@ def metrics_table(paths: Iterable[str | Path]) -> pd.DataFrame:
     )
 
 
-def _flags(values: pd.Series) -> str:
+def joined_flags(values: pd.Series) -> str:
+    """Each flag of several rows once."""
     found = dict.fromkeys(flag for value in values for flag in value.split("; ") if flag)
     return "; ".join(found)
 
@@ -168,7 +168,7 @@ def _flags(values: pd.Series) -> str:
 def summary_table(metrics: pd.DataFrame) -> pd.DataFrame:
     """Mean and sample standard deviation (ddof 1; empty for one seed) over seeds, with n."""
     grouped = metrics.groupby(KEYS, sort=True, dropna=False)
-    columns = {"n_seeds": grouped.size(), "flags": grouped["flags"].agg(_flags)}
+    columns = {"n_seeds": grouped.size(), "flags": grouped["flags"].agg(joined_flags)}
     columns |= {name: grouped[name].first() for name in ("n_id", "n_ood")}
     for name in MEASURES:
         columns[f"{name}_mean"] = grouped[name].mean()
@@ -242,62 +242,6 @@ def _flags_by_set(rows: pd.DataFrame) -> str:
     return "; ".join(
         flag if len(sets) == every else f"{flag} ({', '.join(sets)})"
         for flag, sets in found.items()
-    )
-
-
-def overview_table(metrics: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
-    """Every pair in a row to be read: AUROC and FPR95 in percent, averaged over seeds, and the
-    published AUROC, of the same protocol where there is one.
-
-    :param metrics: at least one seed of each pair
-    :param published: see ``published_table``
-    """
-    keys = ["benchmark", "scale", "group", "ood_set", "method", "protocol"]
-    grouped = metrics.groupby(keys, sort=False, dropna=False)
-    means = 100 * grouped[["auroc", "auroc_low", "auroc_high", "fpr95", "id_accuracy"]].mean()
-    table = means.round(2).reset_index()
-    table.insert(7, "auroc_sd", (100 * grouped["auroc"].std()).round(2).to_numpy())
-    table["seeds"] = grouped.size().to_numpy()
-    known = published.dropna(subset="published").query("metric == 'auroc'")
-    theirs: dict[tuple, dict] = {}
-    for row in known.itertuples():
-        cell = row.benchmark, row.method, row.ood_set
-        theirs.setdefault(cell, {})[row.protocol] = round(100 * row.published, 2)
-    for index, row in table.iterrows():
-        found = theirs.get((row["benchmark"], row["method"], row["ood_set"]), {})
-        chosen = row["protocol"] if row["protocol"] in found else next(iter(found), None)
-        table.loc[index, "published"] = found.get(chosen, float("nan"))
-        table.loc[index, "published_protocol"] = chosen or ""
-    table["difference"] = (table["auroc"] - table["published"]).round(2)
-    table["flags"] = grouped["flags"].agg(_flags).to_numpy()
-    return table
-
-
-def overview_page(overview: pd.DataFrame, script: Callable[[pd.DataFrame], str]) -> str:
-    """The overview as an HTML page.
-
-    :param script: makes a table that can be sorted and searched of a data frame
-    """
-    counted = overview["flags"].str.split("; ").explode().value_counts()
-    noted = [f"<li>{escape(flag)}: {count} pairs</li>" for flag, count in counted.items() if flag]
-    shown = overview.drop(columns=["auroc_low", "auroc_high"])
-    intervals = overview[["auroc_low", "auroc_high"]].itertuples(index=False)
-    shown.insert(7, "95 % interval", [f"{low:.1f}–{high:.1f}" for low, high in intervals])
-    heads = {"ood_set": "OOD set", "auroc": "AUROC", "auroc_sd": "± over seeds", "fpr95": "FPR95"}
-    heads |= {"id_accuracy": "ID accuracy", "published_protocol": "published as"}
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en"><head><meta charset="utf-8"><title>All pairs</title>',
-            "<style>body {font: 14px sans-serif; margin: 1em} table {font-size: 13px}</style>",
-            "</head><body><h1>All pairs</h1>",
-            f"<p>{len(overview)} pairs of method and OOD set. Click a head to sort, type to "
-            "search. Percent; intervals are over test images. “Published as” is how the "
-            "published number was chosen; a difference across protocols is no finding.</p>",
-            *(["<p>Flagged:</p><ul>", *noted, "</ul>"] if noted else ["<p>Nothing flagged.</p>"]),
-            script(shown.rename(columns=heads)),
-            "</body></html>",
-        ]
     )
 
 

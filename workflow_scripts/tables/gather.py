@@ -9,27 +9,11 @@ with job(snakemake):
     from pathlib import Path
 
     import pandas as pd
-    from itables import options, to_html_datatable
-    from itables.javascript import generate_init_offline_itables_html
 
     from ood import tables
     from ood.config import Loader
     from ood.files import atomic
-
-    def sortable(table: pd.DataFrame) -> str:
-        # with the library in the page: it is read where there is no network
-        library = generate_init_offline_itables_html(options.dt_bundle)
-        shown = to_html_datatable(
-            table.dropna(axis=1, how="all"),
-            connected=False,
-            maxBytes=0,
-            showIndex=False,
-            # also where there are few rows
-            layout={"topStart": "pageLength", "topEnd": "search", "bottomEnd": "paging"},
-            lengthMenu=[25, 100, 1000],
-        )
-        # what is shown, not what is sorted by
-        return library + shown.replace('[\\"NaN\\",', '[\\"–\\",')
+    from ood.overview import overview_page, overview_table
 
     outputs = {Path(path).name: path for path in snakemake.output}
     asked = [Path(path) for path in snakemake.params.metrics]
@@ -50,7 +34,7 @@ with job(snakemake):
     ):
         tables.save_csv(table, outputs[name])
     with atomic(outputs["overview.html"]) as temporary:
-        overview = tables.overview_table(metrics, published)
-        temporary.write_text(tables.overview_page(overview, sortable))
+        overview = overview_table(metrics, published)
+        temporary.write_text(overview_page(overview))
     with atomic(outputs["leaderboard.md"]) as temporary:
         temporary.write_text(tables.leaderboard_text(leaderboard, found.left_out))
