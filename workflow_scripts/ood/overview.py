@@ -67,7 +67,13 @@ def _sortable(table: pd.DataFrame) -> str:
     table = table.fillna(dict.fromkeys(texts, ""))
     library = generate_init_offline_itables_html(options.dt_bundle)
     shown = to_html_datatable(
-        table, connected=False, maxBytes=0, showIndex=False, lengthMenu=[25, 100, 1000]
+        table,
+        connected=False,
+        maxBytes=0,
+        showIndex=False,
+        lengthMenu=[25, 100, 1000],
+        # a click on the text sorts too
+        text_in_header_can_be_selected=False,
     )
     # what is shown, not what is sorted by
     return library + shown.replace('[\\"NaN\\",', '[\\"–\\",')
