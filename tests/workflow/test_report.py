@@ -21,7 +21,8 @@ const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 const found = {errors: []};
 window.addEventListener("error", (event) => found.errors.push(String(event.message)));
 const column = (number) =>
-  [...document.querySelectorAll(".dt-container tbody tr")].map((row) => row.cells[number].textContent);
+  [...document.querySelectorAll(".dt-container tbody tr")]
+    .map((row) => row.cells[number].textContent);
 while (!document.querySelector(".dt-search input, input[type=search]")) await wait(50);
 await wait(200);
 found.loaded = Math.round(performance.now());
