@@ -8,7 +8,7 @@ with job(snakemake) as work:
     from pathlib import Path
 
     import fitting
-    from ood.files import save_json, save_rows
+    from ood.files import checksum, save_json, save_rows
     from ood.training import save_model
 
     output, folder = snakemake.output, Path(snakemake.output.detector).parent
@@ -24,6 +24,8 @@ with job(snakemake) as work:
     record = work.lineage() | fitting.device(chosen, snakemake.threads)
     known = {"record": asdict(fitted.record), "parameters": fitted.parameters}
     known |= {"flags": fitted.flags, **fitted.facts}
+    # that it is this method's, and this detector's
+    known |= {"settings": settings, "detector": checksum(output.detector)}
     save_json(output.config, known | {"lineage": record})
     if fitted.history is not None:
         save_rows(fitted.history, output.history)

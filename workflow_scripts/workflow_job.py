@@ -131,7 +131,7 @@ def _load_keys(path: Path) -> dict[str, dict[str, str]]:
     """What is noted of the outputs; nothing where there is no file, or a damaged one."""
     try:
         return load_json(path)
-    except (OSError, ValueError):
+    except (OSError, InputError):
         return {}
 
 

@@ -112,12 +112,13 @@ def test_a_bad_source_does_not_hide_a_good_one(known, tmp_path):
     assert (tmp_path / "a.gz").read_bytes() == CONTENT
 
 
-def test_a_file_without_a_published_checksum_is_remembered(known, tmp_path, caplog):
+def test_a_file_without_a_published_checksum_is_remembered(known, tmp_path):
     put(tmp_path / "mirror", b"first", "b.bin")
     target = tmp_path / "raw" / "b.bin"
     download.download("toy", "b.bin", target, [str(tmp_path / "mirror")])
     record = load_json(tmp_path / "raw" / "b.bin.first-seen.json")
     assert record["digest"] == "sha256:" + hashlib.sha256(b"first").hexdigest()
     put(tmp_path / "mirror", b"second", "b.bin")
-    download.download("toy", "b.bin", target, [str(tmp_path / "mirror")])
-    assert "changed since it was first seen" in caplog.text
+    with pytest.raises(InputError, match=r"changed since it was first(.|\n)*delete .*first-seen"):
+        download.download("toy", "b.bin", target, [str(tmp_path / "mirror")])
+    assert target.read_bytes() == b"first"

@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "workflow_scripts"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FLOORS = [
-    ["errors", "files", "registry"],
+    ["errors", "registry"],
+    ["files"],
     ["own"],
     ["config", "images", "lineage", "metrics", "scores"],
     ["provenance"],

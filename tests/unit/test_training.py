@@ -246,10 +246,27 @@ def test_a_checkpoint_of_another_run_is_not_resumed(tmp_path, caplog, every_step
 def test_a_damaged_checkpoint_is_not_resumed(tmp_path, caplog, every_step):
     run(tmp_path, epochs=2)
     path = tmp_path / "checkpoint.pt"
-    path.write_bytes(path.read_bytes()[:50])
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
     _, _, steps = run(tmp_path, epochs=2)
     assert steps == 10
-    assert "damaged model file" in caplog.text
+    assert "is not what was written" in caplog.text
+
+
+@pytest.mark.parametrize("size", [0, 50])
+def test_a_file_of_the_users_that_is_cut_off_is_an_error(tmp_path, size):
+    torch.save({"a": torch.zeros(3)}, tmp_path / "mine.pt")
+    (tmp_path / "mine.pt").write_bytes((tmp_path / "mine.pt").read_bytes()[:size])
+    with pytest.raises(InputError, match=r"mine\.pt: damaged model file \(.+\); delete it"):
+        training.load_model(tmp_path / "mine.pt")
+
+
+def test_a_text_file_for_weights_is_an_error(tmp_path):
+    (tmp_path / "mine.pt").write_text("weights, they said\n")
+    with pytest.raises(InputError, match=r"mine\.pt: ") as raised:
+        training.load_model(tmp_path / "mine.pt")
+    assert "weights_only" not in str(raised.value)
 
 
 def test_a_loss_that_is_not_finite_stops_with_advice(tmp_path):
@@ -463,8 +480,10 @@ def test_a_model_file_that_would_run_code_is_refused(tmp_path):
             return (print, ("executed",))
 
     torch.save(Evil(), tmp_path / "model.pt")
-    with pytest.raises(InputError, match=r"model\.pt: damaged model file"):
+    with pytest.raises(InputError, match=r"model\.pt: .*could execute code") as raised:
         training.load_model(tmp_path / "model.pt")
+    # no advice on loading it anyway
+    assert "weights_only" not in str(raised.value)
 
 
 def test_the_state_digest_sees_every_value():

@@ -67,12 +67,12 @@ def download(dataset: str, name: str, target: Path, mirrors: list[str]) -> None:
             temporary = Path(folder) / name
             try:
                 digest = _attempt(source, temporary, file.digest)
+                if file.digest is None:
+                    _remember(target, digest, source)
             except (OSError, RuntimeError, InputError) as error:
                 log.warning("%s: %s", source, error)
                 failures.append(f"  {source}\n      {error}")
                 continue
-            if file.digest is None:
-                _remember(target, digest, source)
             temporary.replace(target)
         log.info("%s: %s, from %s", target, digest, source)
         return
@@ -86,9 +86,14 @@ def download(dataset: str, name: str, target: Path, mirrors: list[str]) -> None:
 
 
 def _remember(target: Path, digest: str, source: str) -> None:
-    """Record the first digest seen of a file without a published one; warn when it changes."""
+    """Record the first digest seen of a file without a published one.
+
+    :raises InputError: if it is another one than that
+    """
     record = target.with_name(f"{target.name}.first-seen.json")
     if record.exists() and (before := load_json(record)["digest"]) != digest:
-        log.warning("%s changed since it was first seen: was %s, is %s", source, before, digest)
-    else:
-        save_json(record, {"digest": digest, "source": source})
+        raise InputError(
+            f"{source} changed since it was first seen: was {before}, is {digest}. If that is "
+            f"right, delete {record} and run again"
+        )
+    save_json(record, {"digest": digest, "source": source})

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and their checksums. Standard library only."""
+"""Files that appear whole or not at all, and what tells that they changed. Standard library."""
 
 import csv
 import hashlib
@@ -8,6 +8,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from ood.errors import InputError
+
+SEAL = "seal"
+CHANGED = "is not what was written"
 
 
 @contextmanager
@@ -49,11 +54,48 @@ def save_rows(rows: list[dict], path: str | Path) -> None:
 
 
 def save_json(path: str | Path, content: dict) -> None:
-    """Write ``content`` with sorted keys, so that equal content means equal bytes."""
+    """Write ``content`` with sorted keys, so that equal content means equal bytes, and a seal: its
+    SHA-256 without the seal."""
+    # keys as they are read back
+    content = json.loads(json.dumps(content))
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+        temporary.write_text(_text(content | {SEAL: _seal(content)}) + "\n")
 
 
 def load_json(path: str | Path) -> dict:
-    """Read one JSON file."""
-    return json.loads(Path(path).read_text())
+    """Read what ``save_json`` wrote, without the seal; a file without one is taken as it is.
+
+    :raises InputError: if it is damaged, or was changed since
+    """
+    try:
+        content = json.loads(Path(path).read_text())
+        sealed = content.pop(SEAL, None)
+    except (ValueError, AttributeError, TypeError) as error:
+        raise InputError(f"{path}: damaged ({error}); delete it and run again") from error
+    if sealed is not None and sealed != _seal(content):
+        raise InputError(f"{path}: {CHANGED}; delete it and run again")
+    return content
+
+
+def _text(content: dict) -> str:
+    return json.dumps(content, indent=1, sort_keys=True)
+
+
+def _seal(content: dict) -> str:
+    return hashlib.sha256(_text(content).encode()).hexdigest()
+
+
+def read_verified(path: str | Path) -> bytes:
+    """A large file's bytes, compared with its ``digest_file`` where there is one.
+
+    :raises InputError: if it is not what was written
+    """
+    content, beside = Path(path).read_bytes(), digest_file(path)
+    if beside.exists():
+        wanted = beside.read_text().split()[:1]
+        if wanted != [hashlib.sha256(content).hexdigest()]:
+            raise InputError(
+                f"{path}: {CHANGED} (its SHA-256 is not that in {beside.name}); delete it and run "
+                "again"
+            )
+    return content

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ood.errors import InputError
-from ood.files import atomic, save_json
+from ood.files import CHANGED, atomic, load_json, save_json
 
 if TYPE_CHECKING:
     import torch
@@ -104,10 +105,6 @@ class ImageSet:
         """
         values, counts = np.unique(self.labels, return_counts=True)
         scale = 255 if self.images.dtype == np.uint8 else 1
-        digest = hashlib.sha256(np.ascontiguousarray(self.images))
-        digest.update(self.labels)
-        if self.names is not None:
-            digest.update("\n".join(self.names).encode())
         save_json(
             path,
             {
@@ -123,21 +120,36 @@ class ImageSet:
                 "mean": float(self.images.mean(dtype=np.float64)) / scale,
                 "standard_deviation": float(self.images.std(dtype=np.float64)) / scale,
                 "sources": sources,
-                "sha256": digest.hexdigest(),
+                "sha256": self.digest(),
             },
         )
 
     @classmethod
     def load(cls, path: str | Path) -> ImageSet:
-        """Read what ``save`` wrote.
+        """Read what ``save`` wrote, and compare it with its manifest where there is one.
 
-        :raises InputError: if the file is no image set
+        :raises InputError: if the file is no image set, or not that of the manifest
         """
         try:
             with np.load(path, allow_pickle=False) as file:
-                return cls(file["images"], file["labels"], file.get("names"))
-        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+                found = cls(file["images"], file["labels"], file.get("names"))
+        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(f"{path}: no image set ({error}); delete it and run again") from error
+        manifest = Path(path).with_suffix(".json")
+        if manifest.exists() and load_json(manifest)["sha256"] != found.digest():
+            raise InputError(
+                f"{path}: {CHANGED} (its images are not those of {manifest.name}); delete both and "
+                "run again"
+            )
+        return found
+
+    def digest(self) -> str:
+        """SHA-256 of images, labels and names."""
+        found = hashlib.sha256(np.ascontiguousarray(self.images))
+        found.update(np.ascontiguousarray(self.labels))
+        if self.names is not None:
+            found.update("\n".join(self.names).encode())
+        return found.hexdigest()
 
 
 def to_tensor(images: np.ndarray) -> torch.Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ood import detector as detectors
 from ood.errors import InputError
-from ood.files import load_json
+from ood.files import checksum, load_json
 from ood.images import ImageSet, convert, to_array
 from ood.training import Inputs, Machine, Run, Saved, load_model
 
@@ -42,8 +42,12 @@ def restore(
     module, snapshots = importlib.import_module(about["module"]), {}
     if about["fitted"]:
         base = run / "detectors" / method
-        content = load_model(base / f"detector{suffix}.pt")
-        known = load_json(base / f"detector{suffix}.json")
+        file = base / f"detector{suffix}.pt"
+        content, known = load_model(file), load_json(file.with_suffix(".json"))
+        if known["settings"] != about["settings"] or known["detector"] != checksum(file):
+            raise InputError(
+                f"{file}: not the detector of {method}'s settings; delete {base} and run again"
+            )
         if oracle:
             snapshots = load_model(base / "snapshots.pt")
     else:

@@ -31,12 +31,27 @@ def save_scores(path: str | Path, columns: dict[str, np.ndarray], about: dict) -
         values = np.ascontiguousarray(values, np.int64 if kind == pa.int64() else np.float64)
         arrays.append(pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)]))
     schema = pa.schema(fields, {"about": json.dumps(about, sort_keys=True)})
-    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path)
+    table = pa.Table.from_arrays(arrays, schema=schema)
+    pq.write_table(table, path, write_page_checksum=True)
 
 
 def load_about(path: str | Path) -> dict:
-    """What ``save_scores`` was told of the method."""
-    return json.loads(pq.read_schema(path).metadata[b"about"])
+    """What ``save_scores`` was told of the method.
+
+    :raises InputError: if the file is damaged
+    """
+    return json.loads(_opened(path).schema_arrow.metadata[b"about"])
+
+
+def _opened(path: str | Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path, page_checksum_verification=True)
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: str | Path, error: Exception) -> InputError:
+    return InputError(f"{path}: damaged ({error}); delete it and run again")
 
 
 def load_scores(
@@ -48,9 +63,9 @@ def load_scores(
     """
     wanted = columns and sorted({*columns, "label"})
     try:
-        table = pq.ParquetFile(path).read(wanted)
+        table = _opened(path).read(wanted)
     except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: damaged ({error}); delete it and run again") from error
+        raise _damaged(path, error) from error
     found = {name: _values(table[name]) for name in table.column_names}
     if classes is not None:
         keep = np.isin(found["label"], classes)

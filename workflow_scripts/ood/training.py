@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from ood.errors import InputError
-from ood.files import atomic, digest_file
+from ood.files import atomic, digest_file, read_verified
 from ood.images import ImageSet, to_tensor, to_unit
 
 log = logging.getLogger(__name__)
@@ -151,15 +151,23 @@ def save_model(path: str | Path, content: dict) -> None:
 
 
 def load_model(path: str | Path) -> dict:
-    """Read what ``save_model`` wrote, executing nothing.
+    """Read what ``save_model`` wrote, or a user's state dict, executing nothing.
 
-    :raises InputError: if the file is damaged
+    :raises InputError: if the file is damaged, or was changed since
     """
+    content = io.BytesIO(read_verified(path))
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        return torch.load(content, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # PyTorch's own message says how to load it anyway
         raise InputError(
-            f"{path}: damaged model file ({error}); delete it and run again"
+            f"{path}: no file of tensors, numbers and text alone: it could execute code, and is "
+            "not read"
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else "it ends too early"
+        raise InputError(
+            f"{path}: damaged model file ({reason}); delete it and run again"
         ) from error
 
 
