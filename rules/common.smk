@@ -20,14 +20,21 @@ from plan import SUFFIXES, TABLES, Plan, files_of_dataset, name_of, one_of
 from snakemake.logging import logger
 
 try:
-    # Snakemake has read them, and takes the last of two equal keys
-    for PATH in workflow.configfiles:
-        configuration.load_yaml(Path(PATH))
-    LOADER = configuration.Loader(ROOT, config)
+    # what each key comes from, for messages: a file overrides those before it. Snakemake has read
+    # them, and takes the last of two equal keys
+    SOURCES = {}
+    for PATH in [*workflow.configfiles, *workflow.config_settings.configfiles]:
+        SOURCES |= dict.fromkeys(configuration.load_yaml(Path(PATH)), str(PATH).removeprefix(f'{ROOT}/'))
+    SOURCES |= dict.fromkeys(workflow.config_settings.config, "--config")
+    LOADER = configuration.Loader(ROOT, config, sources=SOURCES)
     PLAN = Plan(LOADER, LOADER.benchmarks(), SCRIPTS)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
+if PLAN.reference not in {name for one in PLAN.benchmarks.values() for name in one.methods}:
+    logger.warning(
+        f"reference: {PLAN.reference} is not among the chosen methods: comparisons.csv will be empty"
+    )
 FAILURES = Failures()
 logger.addHandler(FAILURES)
 # what a cluster must grant a job that trains or scores: minutes and MiB

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ood import lineage, own
 from ood.config import KINDS, Benchmark, Loader, overlap
+from ood.errors import InputError
 from ood.provenance import made_from
 from ood.registry import ID_NOISES, REGISTRY
 
@@ -26,6 +27,7 @@ class Plan:
 
     :param loader: of a config that has been checked
     :param scripts: the folder of the workflow's scripts
+    :raises InputError: if no method has one of the config's protocols
     """
 
     def __init__(self, loader: Loader, benchmarks: dict[str, Benchmark], scripts: Path):
@@ -50,6 +52,14 @@ class Plan:
             name: sorted({one.dataset, *(ood.dataset for ood in one.ood.values())})
             for name, one in benchmarks.items()
         }
+
+        for protocol in self.protocols:
+            cells = [(name, method) for name, one in benchmarks.items() for method in one.methods]
+            if not any(protocol in self.protocols_of(*cell) for cell in cells):
+                raise InputError(
+                    f"{loader.source_of('protocols')}: protocols: none of the chosen methods has "
+                    f"{protocol!r}"
+                )
 
     # Names
 

@@ -14,6 +14,7 @@ from ood.config import SCALES, Loader, at_scale, load_yaml
 from ood.errors import InputError
 from ood.registry import REGISTRY
 from ood.training import build_optimizer
+from plan import Plan
 
 ROOT = Path(__file__).parents[2]
 CONFIG = load_yaml(ROOT / "config.yaml")
@@ -123,12 +124,17 @@ def test_a_key_without_a_value_at_the_scale_is_left_out():
     [
         ({"sedes": [1]}, r"config\.yaml: unknown key 'sedes'; did you mean 'seeds'\?"),
         ({"scale": "quik"}, r"config\.yaml: scale: 'quik'; did you mean 'quick'\?"),
-        ({"seeds": []}, r"config\.yaml: seeds: \[\]"),
-        ({"seeds": ["a"]}, r"config\.yaml: seeds\.0: 'a' is not of type 'integer'"),
+        ({"seeds": []}, r"config\.yaml: seeds: write a list of whole numbers"),
+        ({"seeds": ["a"]}, r"config\.yaml: seeds\.0: a seed is a whole number"),
+        ({"seeds": 0}, r"config\.yaml: seeds: write a list .*: \[0, 1, 2\]"),
+        ({"seeds": [float("nan")]}, r"config\.yaml: seeds\.0: nan is no number"),
+        ({"benchmarks": ["a(b"]}, r"config\.yaml: benchmarks\.0: .*small letters"),
+        ({"benchmarks": [".."]}, r"config\.yaml: benchmarks\.0: .*small letters"),
+        ({"stand_ins": {"mnist": "emnist", "emnist": "mnist"}}, r"stand_ins: .*each other"),
         ({"benchmarks": ["digit"]}, r"unknown benchmark 'digit'; did you mean 'digits'\?"),
         ({"methods": ["cmg_enrgy"]}, r"unknown method 'cmg_enrgy'; did you mean 'cmg_energy'\?"),
         ({"reference": "mps"}, r"reference: unknown method 'mps'; did you mean 'msp'\?"),
-        ({"methods": "msp"}, r"config\.yaml: methods: 'msp'"),
+        ({"methods": "msp"}, r"config\.yaml: methods: write all, or a list .*: \[msp, energy\]"),
         ({"exclude": ["spere"]}, r"exclude: unknown dataset 'spere'; did you mean 'sphere'\?"),
         ({"stand_ins": {"mnist": "emnits"}}, r"stand_ins: unknown dataset 'emnits'"),
         (
@@ -140,6 +146,55 @@ def test_a_key_without_a_value_at_the_scale_is_left_out():
 def test_mistakes_in_the_config(changes, message):
     with pytest.raises(InputError, match=message):
         load(ROOT, **changes)
+
+
+def test_a_mistake_names_the_place_that_its_key_comes_from():
+    config = copy.deepcopy(CONFIG) | {"scale": "quik", "methods": ["mps"]}
+    with pytest.raises(InputError, match=r"^mine\.yaml: scale: 'quik'"):
+        Loader(ROOT, config, sources={"scale": "mine.yaml"})
+    loader = Loader(ROOT, config | {"scale": "quick"}, sources={"methods": "--config"})
+    with pytest.raises(InputError, match=r"^--config: methods: unknown method 'mps'"):
+        loader.benchmarks()
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(1e6, "1000000.0 is greater than the maximum of 64"), (float("inf"), "inf is no number")],
+)
+def test_absurd_numbers_in_a_recipe_are_errors(root, value, message):
+    def change(recipe):
+        recipe["models"]["classifier"]["width"] = value
+
+    edit_recipe(root, "digits", change)
+    with pytest.raises(InputError, match=message):
+        load(root)
+
+
+def test_an_absurd_shape_is_an_error(root):
+    edit(root / "benchmarks/digits.yaml", lambda one: one.update(shape=[100000, 100000, 1]))
+    with pytest.raises(InputError, match=r"shape\.0: 100000 is greater than the maximum of 1024"):
+        load(root)
+
+
+def test_two_ood_sets_of_one_name_are_an_error(root):
+    edit(root / "benchmarks/digits.yaml", lambda one: one["ood"]["near"].append("uniform"))
+    with pytest.raises(InputError, match=r"a second OOD set called 'uniform'"):
+        load(root)
+
+
+def test_a_protocol_that_no_chosen_method_has_is_an_error():
+    changes = {"methods": ["msp"], "protocols": ["final", "validation"]}
+    loader = Loader(ROOT, copy.deepcopy(CONFIG) | changes)
+    with pytest.raises(InputError, match="protocols: none of the chosen methods has 'validation'"):
+        Plan(loader, loader.benchmarks(), ROOT / "workflow_scripts")
+
+
+def test_names_that_unfold_without_end_are_an_error(tmp_path):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    (tmp_path / "bomb.yaml").write_text("\n".join(lines))
+    with pytest.raises(InputError, match=r"bomb\.yaml: more than 1,000,000 values"):
+        load_yaml(tmp_path / "bomb.yaml")
 
 
 def test_numbers_from_the_command_line_are_numbers():

@@ -15,8 +15,9 @@ import dataclasses
 import difflib
 import functools
 import itertools
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from ood import own
 from ood.errors import InputError
 from ood.registry import ID_NOISES, NOISES, REGISTRY, Dataset
 
+MOST_VALUES = 1_000_000
 SCALES = ("smoke", "quick", "paper")
 RECIPES = "benchmarks/recipes"
 GRID = {
@@ -112,19 +114,33 @@ def load_yaml(path: Path) -> dict:
         raise InputError(f"{path}: no valid YAML: {error}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected keys and values, found {type(content).__name__}")
+    waiting, count = [content], 0
+    while waiting:
+        one = waiting.pop()
+        count += 1
+        # names for parts of a file can make it grow without end
+        if count > MOST_VALUES:
+            raise InputError(f"{path}: more than {MOST_VALUES:,} values, its names (&, *) unfolded")
+        if isinstance(one, dict | list):
+            waiting += one.values() if isinstance(one, dict) else one
     return content
 
 
 def check_schema(
     content: object, schema: dict, source: str, prefix: str = "", shared: dict | None = None
 ) -> None:
-    """Check ``content`` against a JSON schema.
+    """Check ``content`` against a JSON schema, and that its numbers are finite.
 
     :param shared: schemas by file name that ``schema`` may refer to
     :raises InputError: with the first error's file, key and what is allowed there
     """
     from jsonschema import Draft202012Validator
     from referencing import Registry
+
+    for path, value in _numbers(content):
+        if not math.isfinite(value):
+            key = ".".join([*[prefix] * bool(prefix), *path])
+            raise InputError(f"{source}: {key}: {value} is no number to compute with")
 
     # a wrong key explains more than the missing one that it was meant to be
     order = {"additionalProperties": 0, "required": 2}
@@ -164,6 +180,16 @@ def check_schema(
     raise InputError(f"{source}: {key}: {error.message}{hint}")
 
 
+def _numbers(content: object, *path: str) -> Iterator[tuple[tuple[str, ...], float]]:
+    """Every number with a point, and where it stands."""
+    if isinstance(content, float):
+        yield path, content
+    elif isinstance(content, dict | list):
+        pairs = content.items() if isinstance(content, dict) else enumerate(content)
+        for key, value in pairs:
+            yield from _numbers(value, *path, str(key))
+
+
 def at_scale(value: object, scale: str) -> object:
     """Replace every ``{smoke: …, quick: …, paper: …}`` by its value at ``scale``; where it has none
     there, its key is left out."""
@@ -198,10 +224,21 @@ def replace_setting(content: dict, path: str, value: object, source: str) -> Non
 
 
 class Loader:
-    """Reads ``config`` and the files that it names under ``root`` (the workflow's folder)."""
+    """Reads ``config`` and the files that it names under ``root`` (the workflow's folder).
 
-    def __init__(self, root: Path, config: dict, source: str = "config.yaml"):
-        self.root, self.config, self.source = root, config, source
+    :param source: what errors call the config
+    :param sources: what they call it where a key comes from somewhere else
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        config: dict,
+        source: str = "config.yaml",
+        sources: Mapping[str, str] | None = None,
+    ):
+        self.root, self.config = root, config
+        self.source, self.sources = source, sources or {}
         # the registry's, and those of users' own images that benchmark files name
         self.datasets = dict(REGISTRY)
         self.own: dict[str, dict] = {}
@@ -228,12 +265,30 @@ class Loader:
         for key in ("seeds", "variants"):
             if key in config:
                 config[key] = _parsed(config[key])
-        check_schema(config, self.files["config"], source)
+        self._check_config()
+
+    def source_of(self, key: str) -> str:
+        """What errors call the place that a key of the config comes from."""
+        return self.sources.get(key, self.source)
+
+    def _at(self, key: str) -> str:
+        return f"{self.source_of(key)}: {key}"
+
+    def _check_config(self) -> None:
+        config, schema = self.config, self.files["config"]
+        for key, value in config.items():
+            # one by one: each may come from another place
+            part = {**schema, "required": []}
+            check_schema({key: value}, part, self.source_of(key))
+        check_schema(config, schema, self.source)
         for key in ("stand_ins", "exclude"):
             for name in config[key]:
-                self._known_dataset(name, source, key)
-        for name in config["stand_ins"].values():
+                self._known_dataset(name, self.source_of(key), key)
+        source = self.source_of("stand_ins")
+        for original, name in config["stand_ins"].items():
             self._known_dataset(name, source, "stand_ins")
+            if config["stand_ins"].get(name) == original or name == original:
+                raise InputError(f"{source}: stand_ins: {original} and {name} replace each other")
 
     def _known_dataset(self, name: str, source: str, key: str) -> None:
         if name not in self.datasets:
@@ -257,7 +312,7 @@ class Loader:
             for name in names:
                 if name not in methods:
                     raise InputError(
-                        f"{self.source}: {key}: unknown method {name!r}{nearest(name, methods)}"
+                        f"{self._at(key)}: unknown method {name!r}{nearest(name, methods)}"
                     )
         return {name: self._asked_for(benchmark) for name, benchmark in found.items()}
 
@@ -280,7 +335,7 @@ class Loader:
         }
         if not methods:
             raise InputError(
-                f"{self.source}: methods: the benchmark {benchmark.name!r} can run none of "
+                f"{self._at('methods')}: the benchmark {benchmark.name!r} can run none of "
                 f"{', '.join(chosen)}; it has {', '.join(benchmark.methods)}, some of which need a "
                 "validation OOD set or more ID classes"
             )
@@ -314,7 +369,7 @@ class Loader:
         stem, number = re.fullmatch(r"(.*?)(\d*)", name).groups()
         if name not in known and stem not in known:
             raise InputError(
-                f"{self.source}: benchmarks: unknown benchmark {name!r}{nearest(name, known)}"
+                f"{self._at('benchmarks')}: unknown benchmark {name!r}{nearest(name, known)}"
             )
         chosen = name if name in known else stem
         source = f"benchmarks/{chosen}.yaml"
@@ -324,7 +379,7 @@ class Loader:
             if chosen == name:
                 return source, content
             raise InputError(
-                f"{self.source}: benchmarks: unknown benchmark {name!r}{nearest(name, known)}"
+                f"{self._at('benchmarks')}: unknown benchmark {name!r}{nearest(name, known)}"
             )
         dataset = content["id"]["dataset"]
         self._known_dataset(dataset, source, "id.dataset")
@@ -335,7 +390,7 @@ class Loader:
         numbers = every if content["split"] == "only" else every[1:]
         if chosen == name or int(number) not in numbers:
             raise InputError(
-                f"{self.source}: benchmarks: {name!r}: {source} needs a number at the end, "
+                f"{self._at('benchmarks')}: {name!r}: {source} needs a number at the end, "
                 f"{stem}{numbers[0]} to {stem}{numbers[-1]}"
             )
         taken = [int(number)] if content["split"] == "only" else list(range(int(number)))
@@ -369,13 +424,18 @@ class Loader:
             raise InputError(f"{source}: id.classes: name the ID classes of {dataset}")
         identity = OODSet("id", dataset, classes, "id")
         models, methods = self._recipe(content["recipe"], content.get("settings", {}), source)
-        ood = {
-            one.name: one
-            for group, entries in content["ood"].items()
-            for index, entry in enumerate(entries)
-            if (one := self._ood_set(entry, group, models, source, f"ood.{group}[{index}]"))
-            is not None
-        }
+        ood: dict[str, OODSet] = {}
+        for group, entries in content["ood"].items():
+            for index, entry in enumerate(entries):
+                key = f"ood.{group}[{index}]"
+                one = self._ood_set(entry, group, models, source, key)
+                if one is not None and one.name in ood:
+                    raise InputError(
+                        f"{source}: {key}: a second OOD set called {one.name!r}; give it another "
+                        "'name', or leave one out with 'exclude'"
+                    )
+                if one is not None:
+                    ood[one.name] = one
         validation = None
         if "validation" in content:
             validation = self._ood_set(
@@ -502,7 +562,7 @@ class Loader:
                 if method in recipe["methods"]:
                     for ending, changed in _variants(varied):
                         self._vary(recipe, "methods", method, changed, ending)
-            source = f"{self.source}: variants"
+            source = f"{self._at('variants')}"
             self._check(recipe, {name: dict.fromkeys(recipe[name], source) for name in KINDS})
         return recipe["models"], recipe["methods"]
 
@@ -647,14 +707,19 @@ class Loader:
             if rest and key in keys:
                 of_models.setdefault(key, {})[rest] = value
             else:
-                replace_setting(settings, path, value, f"{self.source}: variants: {section}.{name}")
+                replace_setting(
+                    settings,
+                    path,
+                    value,
+                    f"{self._at('variants')}: {section}.{name}",
+                )
         for key, inner in of_models.items():
             named = settings[key]
             copied = [self._vary(recipe, "models", m, inner, ending) for m in _listed(named)]
             settings[key] = copied if isinstance(named, list) else copied[0]
         if recipe[section].setdefault(variant, settings) != settings:
             raise InputError(
-                f"{self.source}: variants: two different {section} are called {variant!r}"
+                f"{self._at('variants')}: two different {section} are called {variant!r}"
             )
         return variant
 

@@ -157,7 +157,7 @@ def _allowed(schema: dict | bool, loader: Loader) -> str:
 
 def _limits(schema: dict) -> str:
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    found = [f"{sign} {schema[key]:g}" for key, sign in signs.items() if key in schema]
+    found = [f"{sign} {schema[key]}" for key, sign in signs.items() if key in schema]
     return f" {', '.join(found)}" if found else ""
 
 
