@@ -336,14 +336,15 @@ def leaderboard_text(leaderboard: pd.DataFrame, left_out: dict[str, int]) -> str
     for (benchmark, scale), rows in leaderboard.groupby(["benchmark", "scale"], sort=True):
         groups = list(dict.fromkeys(rows["group"]))
         protocols = rows["protocol"].nunique() > 1
-        tuned = set(rows["tuned_on"]) != {"nothing"}
-        header = ["rank", "method", *["protocol"] * protocols, *["tuned on"] * tuned, "ID accuracy"]
+        header = ["rank", "method", *["protocol"] * protocols, "ID accuracy"]
         header += [f"{name} {group}" for group in groups for name in ("AUROC", "FPR95")]
         lines, flags = [], {}
         first = rows[rows["group"] == groups[0]]
         for _, lead in first.sort_values("auroc_mean", ascending=False).iterrows():
             line = [ranks(lead), lead["method"], *[lead["protocol"]] * protocols]
-            line += [*[lead["tuned_on"]] * tuned, cell(lead, "id_accuracy")]
+            line.append(cell(lead, "id_accuracy"))
+            if lead["tuned_on"] != "nothing":
+                flags.setdefault(f"tuned on {lead['tuned_on']}", {})[lead["method"]] = None
             same = rows[
                 (rows["method"] == lead["method"]) & (rows["protocol"] == lead["protocol"])
             ].set_index("group")
