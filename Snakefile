@@ -29,6 +29,10 @@ include: "rules/documents.smk"
 include: "rules/pictures.smk"
 
 
+onstart:
+    pass_on_signals()
+
+
 onerror:
     print(*FAILURES.lines(), sep="\n", file=sys.stderr)
 

@@ -15,7 +15,7 @@ os.environ.update(PYTHONPATH=str(SCRIPTS))
 from ood import config as configuration
 from ood.errors import InputError
 from ood.registry import ID_NOISES, NOISES, REGISTRY
-from failures import Failures
+from ending import Failures, pass_on_signals
 from plan import SUFFIXES, TABLES, Plan, files_of_dataset, name_of, one_of
 from snakemake.logging import logger
 
@@ -24,7 +24,9 @@ try:
     # them, and takes the last of two equal keys
     SOURCES = {}
     for PATH in [*workflow.configfiles, *workflow.config_settings.configfiles]:
-        SOURCES |= dict.fromkeys(configuration.load_yaml(Path(PATH)), str(PATH).removeprefix(f'{ROOT}/'))
+        SOURCES |= dict.fromkeys(
+            configuration.load_yaml(Path(PATH)), str(PATH).removeprefix(f"{ROOT}/")
+        )
     SOURCES |= dict.fromkeys(workflow.config_settings.config, "--config")
     LOADER = configuration.Loader(ROOT, config, sources=SOURCES)
     PLAN = Plan(LOADER, LOADER.benchmarks(), SCRIPTS)

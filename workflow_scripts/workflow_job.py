@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ood.errors import InputError
 from ood.files import atomic, checksum, load_json, save_json
+from ood.interruption import INTERRUPTION
 from ood.lineage import content_digest, digest, lineage, versions
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
@@ -161,6 +162,7 @@ def job(snakemake, several: bool = False) -> Iterator[Work]:
     ):
         handler.setFormatter(logging.Formatter(form, "%Y-%m-%d %H:%M:%S"))
         root.addHandler(handler)
+    INTERRUPTION.listen()
     try:
         work = Work(snakemake)
         key = None if several else work.key()
@@ -170,6 +172,9 @@ def job(snakemake, several: bool = False) -> Iterator[Work]:
             sys.exit(0)
         yield work
         work.finish(key)
+    except KeyboardInterrupt:
+        log.error("interrupted; run again to go on")
+        sys.exit(130)
     except InputError as error:
         log.error("%s", error)
         sys.exit(1)

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "workflow_scripts"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FLOORS = [
-    ["errors", "registry"],
+    ["errors", "interruption", "registry"],
     ["files"],
     ["own"],
     ["config", "images", "lineage", "metrics", "scores"],

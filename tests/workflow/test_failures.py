@@ -17,10 +17,10 @@ import pytest
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--config", "sede=1"], "config.yaml: unknown key 'sede'; did you mean 'seeds'?"),
+        (["--config", "sede=1"], "--config: unknown key 'sede'; did you mean 'seeds'?"),
         (
             ["--config", "methods=[cmg_enrgy]"],
-            "config.yaml: methods: unknown method 'cmg_enrgy'; did you mean 'cmg_energy'?",
+            "--config: methods: unknown method 'cmg_enrgy'; did you mean 'cmg_energy'?",
         ),
         (["--config", "benchmarks=[tny]"], "unknown benchmark 'tny'; did you mean 'tiny'?"),
     ],

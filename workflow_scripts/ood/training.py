@@ -21,8 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from ood.errors import InputError
-from ood.files import atomic, digest_file, read_verified
+from ood.files import CHANGED, atomic, digest_file, read_verified
 from ood.images import ImageSet, to_tensor, to_unit
+from ood.interruption import INTERRUPTION
 
 log = logging.getLogger(__name__)
 
@@ -139,15 +140,19 @@ class Run:
 def save_model(path: str | Path, content: dict) -> None:
     """``torch.save``, whole or not at all, and its SHA-256 beside it; tensors are moved to the CPU
     by the caller."""
+    written = _bytes(content)
+    with atomic(path) as temporary:
+        temporary.write_bytes(written)
+    with atomic(digest_file(path)) as temporary:
+        temporary.write_text(f"{hashlib.sha256(written).hexdigest()}  {Path(path).name}\n")
+
+
+def _bytes(content: dict) -> bytes:
     # through memory: torch.save would write the temporary file's random name into the archive, and
     # turn a full disk into an internal error
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    with atomic(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
-    with atomic(digest_file(path)) as temporary:
-        found = hashlib.sha256(buffer.getbuffer()).hexdigest()
-        temporary.write_text(f"{found}  {Path(path).name}\n")
+    return buffer.getvalue()
 
 
 def load_model(path: str | Path) -> dict:
@@ -155,9 +160,12 @@ def load_model(path: str | Path) -> dict:
 
     :raises InputError: if the file is damaged, or was changed since
     """
-    content = io.BytesIO(read_verified(path))
+    return _content(read_verified(path), path)
+
+
+def _content(written: bytes, path: str | Path) -> dict:
     try:
-        return torch.load(content, map_location="cpu", weights_only=True)
+        return torch.load(io.BytesIO(written), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # PyTorch's own message says how to load it anyway
         raise InputError(
@@ -274,7 +282,11 @@ def _resume(run: Run) -> dict | None:
     if not path.exists():
         return None
     try:
-        checkpoint = load_model(path)
+        # with its digest in front: a process that is killed could write one file of two
+        found, _, written = path.read_bytes().partition(b"\n")
+        if found != hashlib.sha256(written).hexdigest().encode():
+            raise InputError(f"{path}: {CHANGED}")
+        checkpoint = _content(written, path)
     except InputError as error:
         log.warning("%s; starting from the first epoch", error)
         return None
@@ -283,7 +295,8 @@ def _resume(run: Run) -> dict | None:
         return None
     progress = checkpoint["progress"]
     epochs, steps = len(progress["history"]), progress["steps"]
-    log.info("resuming after epoch %d and %d steps from %s", epochs, steps, path)
+    news = "resuming after epoch %d and %d steps from %s"
+    log.info(news, epochs, steps, path, extra={"shown": True})
     return checkpoint
 
 
@@ -712,10 +725,14 @@ class _Checkpoint:
             "optimizer": self.optimizer.state_dict(),
             "progress": vars(progress),
         }
-        save_model(self.run.checkpoint, content)
+        written = _bytes(content)
+        with atomic(self.run.checkpoint) as temporary:
+            digest = hashlib.sha256(written).hexdigest().encode()
+            temporary.write_bytes(digest + b"\n" + written)
         self.saved = time.monotonic()
 
 
+@INTERRUPTION.deferred()
 def train(
     network: nn.Module,
     loss: Callable[..., dict[str, Tensor]],
@@ -732,7 +749,7 @@ def train(
 
     All randomness of an epoch follows from ``(run.seed, epoch)``, and a checkpoint within an epoch
     holds the random state: a resumed run ends bit for bit (on the CPU) where an uninterrupted one
-    ends.
+    ends. Ctrl-C and SIGTERM save a checkpoint after the step, and raise KeyboardInterrupt.
 
     :param network: on ``run.machine.device``, in the mode (train or eval) that training needs
     :param loss: maps a batch of ``data`` to named terms; ``"loss"`` is minimised, all are recorded
@@ -776,10 +793,12 @@ def train(
             step = before + number + 1
             if snapshot_every and step % snapshot_every == 0:
                 snapshots[step] = cpu_state(part)
-            if checkpoint.due():
+            if checkpoint.due() or INTERRUPTION.asked:
                 progress.seconds = time.perf_counter() - begun
                 progress.keep_random(machine.device)
                 checkpoint.save(progress)
+            if INTERRUPTION.asked:
+                raise KeyboardInterrupt
             if time.perf_counter() - told > SILENCE:
                 told = time.perf_counter()
                 means, seconds = _means(progress.sums, progress.images), told - begun

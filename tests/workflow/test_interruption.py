@@ -1,0 +1,65 @@
+"""Ctrl-C and SIGTERM, to Snakemake and to a job: a checkpoint, a word, no orphan."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+
+import psutil
+import pytest
+
+CHECKPOINT = "results/smoke/tiny/seed0/models/classifier/checkpoint.pt"
+LOG = "results/logs/smoke/tiny/seed0/models/classifier.log"
+MODEL = "results/smoke/tiny/seed0/models/classifier/model.pt"
+
+
+def start(project, target):
+    """A run in a session of its own, once its training has begun."""
+    running = subprocess.Popen(
+        project.command(target, "--quiet", "host"),
+        cwd=project.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    log = project.path(LOG)
+    limit = time.monotonic() + 90
+    while not (log.exists() and re.search(r"epoch \d+ of", log.read_text())):
+        assert running.poll() is None, running.stdout.read()
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    return running
+
+
+@pytest.mark.parametrize(
+    ("number", "whom"),
+    [(signal.SIGTERM, "snakemake"), (signal.SIGINT, "terminal"), (signal.SIGTERM, "job")],
+)
+def test_a_training_that_is_stopped_saves_says_so_and_goes_on(fresh, number, whom):
+    fresh.edit_recipe(lambda recipe: recipe["models"]["classifier"].update(epochs=3000))
+    running = start(fresh, MODEL)
+    jobs = [
+        one
+        for one in psutil.Process(running.pid).children(recursive=True)
+        if any("/.snakemake/scripts/" in part for part in one.cmdline()[:2])
+    ]
+    assert jobs
+    begun = time.monotonic()
+    if whom == "terminal":
+        os.killpg(running.pid, number)
+    else:
+        (jobs[-1] if whom == "job" else psutil.Process(running.pid)).send_signal(number)
+    text = running.communicate(timeout=60)[0]
+    assert time.monotonic() - begun < 20
+    assert "interrupted; run again to go on" in text
+    assert "Traceback" not in text
+    assert not [one for one in jobs if one.is_running()]
+    assert fresh.path(CHECKPOINT).exists()
+    fresh.path(LOG).unlink()
+    again = start(fresh, MODEL)
+    again.terminate()
+    again.communicate(timeout=60)
+    resumed = re.search(r"resuming after epoch (\d+) and (\d+) st", fresh.path(LOG).read_text())
+    assert int(resumed[1]) + int(resumed[2]) > 0
