@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 
 import psutil
@@ -63,3 +64,19 @@ def test_a_training_that_is_stopped_saves_says_so_and_goes_on(fresh, number, who
     again.communicate(timeout=60)
     resumed = re.search(r"resuming after epoch (\d+) and (\d+) st", fresh.path(LOG).read_text())
     assert int(resumed[1]) + int(resumed[2]) > 0
+
+
+def test_make_takes_the_lock_of_a_dead_run_away_and_not_that_of_a_living_one(fresh):
+    fresh.edit_recipe(lambda recipe: recipe["models"]["classifier"].update(epochs=3000))
+    running = start(fresh, MODEL)
+    script = [sys.executable, str(fresh.path("workflow_scripts/unlock.py"))]
+    locks = fresh.path(".snakemake/locks")
+    subprocess.run(script, cwd=fresh.folder, check=True)
+    assert list(locks.iterdir())
+    os.killpg(running.pid, signal.SIGKILL)
+    running.communicate()
+    left = fresh.path("results/smoke/.tmp-half.json")
+    left.write_text("{")
+    subprocess.run(script, cwd=fresh.folder, check=True)
+    assert not locks.exists()
+    assert not left.exists()
