@@ -149,6 +149,60 @@ def test_a_few_unreadable_pictures_are_skipped_and_many_are_an_error(tmp_path):
         decode.pictures(tmp_path, ("many.zip",), "flat", (4, 4, 1))
 
 
+def test_pictures_of_sixteen_bits_keep_their_range(tmp_path):
+    values = np.array([[0, 255, 256], [4095, 32768, 65535]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "deep.png")
+    make_zip(tmp_path / "deep.zip", {"deep.png": (tmp_path / "deep.png").read_bytes()})
+    (found,), _ = decode.pictures(tmp_path, ("deep.zip",), "flat", (2, 3, 1))
+    assert found.tolist() == [[0, 0, 1], [15, 128, 255]]
+
+
+def test_a_picture_that_is_a_bomb_is_unreadable(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    make_zip(tmp_path / "bomb.zip", {"bomb.png": picture(0, size=(12, 12))})
+    with pytest.raises(InputError, match="1 of 1 pictures unreadable"):
+        decode.pictures(tmp_path, ("bomb.zip",), "flat", (4, 4, 1))
+
+
+def test_what_unpacks_to_more_than_the_limit_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(decode, "MOST_BYTES", 1000)
+    make_zip(tmp_path / "big.zip", {"big.png": bytes(2000)})
+    with pytest.raises(InputError, match=r"big\.zip: big\.png: more than .* when unpacked"):
+        list(decode.members(tmp_path / "big.zip"))
+    for name in ("i.gz", "l.gz"):
+        (tmp_path / name).write_bytes(gzip.compress(bytes(2000)))
+    with pytest.raises(InputError, match=r"i\.gz: more than .* when unpacked"):
+        decode.idx(tmp_path, ("i.gz", "l.gz"), None, (4, 4, 1))
+
+
+def test_a_zip_with_a_password_is_named(tmp_path):
+    make_zip(tmp_path / "locked.zip", {"a.png": picture(0)})
+    content = bytearray((tmp_path / "locked.zip").read_bytes())
+    # the flag of encryption, in the file's header and in the directory's
+    content[6] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "locked.zip").write_bytes(content)
+    with pytest.raises(InputError, match=r"locked\.zip: damaged archive .*(password|encrypted)"):
+        list(decode.members(tmp_path / "locked.zip"))
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (np.zeros((2, 3)), np.array([0, 1]), r"i\.gz: no idx file of images"),
+        (np.zeros((2, 3, 3)), np.array([0, 7]), "labels 0 to 7, where the registry has 5 classes"),
+        (np.zeros((2, 3, 3)), np.array([0]), "2 images and 1 labels"),
+        (np.zeros((0, 3, 3)), np.array([]), r"i\.gz: no idx file of images"),
+    ],
+)
+def test_idx_files_that_cannot_be_the_set_are_errors(tmp_path, images, labels, message):
+    for name, array in (("i.gz", images), ("l.gz", labels)):
+        (tmp_path / name).write_bytes(gzip.compress(idx(np.asarray(array))))
+    files = {"i.gz": None, "l.gz": None}
+    with pytest.raises(InputError, match=message):
+        decode.prepare("idx", files, None, (3, 3, 1), False, tmp_path, None, 5)
+
+
 def test_emnist_letters_are_turned_upright_and_counted_from_zero(tmp_path):
     images = np.zeros((2, 28, 28))
     images[0, 0, 5] = 255

@@ -15,6 +15,7 @@ with job(snakemake):
         params.invert,
         Path(params.folder),
         params.first,
+        params.classes and len(params.classes),
     )
     image_set.save(snakemake.output.images)
     image_set.save_manifest(

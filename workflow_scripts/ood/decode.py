@@ -3,23 +3,32 @@
 import gzip
 import hashlib
 import io
+import logging
 import tarfile
 import tempfile
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from PIL import Image, ImageOps
 
 from ood.errors import InputError
 from ood.files import checksum
 from ood.images import ImageSet, convert
 
+log = logging.getLogger(__name__)
+
 PARTS = ("images-idx3", "labels-idx1")
 
 # Pillow's modes without colour
 GREY = ("1", "L", "LA")
+# what reading an archive raises; a RuntimeError where a zip has a password
+DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
+# of one file, unpacked
+MOST_BYTES = 4 << 30
 
 Shape = tuple[int, int, int]
 Decoded = tuple[list[np.ndarray], np.ndarray]
@@ -28,10 +37,22 @@ Decoded = tuple[list[np.ndarray], np.ndarray]
 def _read_idx(path: Path, images: bool) -> np.ndarray:
     from torchvision.datasets.mnist import read_image_file, read_label_file
 
-    with tempfile.NamedTemporaryFile() as plain:
-        plain.write(gzip.decompress(path.read_bytes()))
-        plain.flush()
-        return (read_image_file if images else read_label_file)(plain.name).numpy()
+    try:
+        with gzip.open(path) as file, tempfile.NamedTemporaryFile() as plain:
+            content = file.read(MOST_BYTES + 1)
+            _check_size(path, len(content))
+            plain.write(content)
+            plain.flush()
+            return (read_image_file if images else read_label_file)(plain.name).numpy()
+    except (AssertionError, ValueError, KeyError, IndexError, EOFError, zlib.error) as error:
+        kind = "images" if images else "labels"
+        raise InputError(f"{path}: no idx file of {kind} ({error or 'another shape'})") from error
+
+
+def _check_size(what: object, size: int) -> None:
+    """Archives can unfold without end."""
+    if size > MOST_BYTES:
+        raise InputError(f"{what}: more than {MOST_BYTES >> 30} GiB when unpacked; not read")
 
 
 def idx(folder: Path, files: tuple[str, ...], argument: str | None, shape: Shape) -> Decoded:
@@ -57,17 +78,41 @@ def members(archive: Path) -> Iterator[tuple[str, bytes]]:
             with zipfile.ZipFile(archive) as file:
                 for entry in file.infolist():
                     if not entry.is_dir():
+                        _check_size(f"{archive}: {entry.filename}", entry.file_size)
                         yield checked(entry.filename), file.read(entry)
         else:
             with tarfile.open(archive) as file:
                 for entry in file:
                     checked(entry.name)
                     if entry.isfile():
+                        _check_size(f"{archive}: {entry.name}", entry.size)
                         yield entry.name, file.extractfile(entry).read()
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+    except DAMAGED as error:
         raise InputError(
             f"{archive}: damaged archive ({error}); delete it and run again"
         ) from error
+
+
+# what Pillow says of a file that is no picture, damaged, or too large to be one (a bomb)
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
+
+def read_picture(file: object) -> np.ndarray:
+    """uint8 ``[H, W]``, or ``[H, W, 3]`` where there is colour, a palette or transparency; turned
+    upright. Of 16 bits the upper eight are taken: Pillow would cut values off at 255.
+
+    :raises UNREADABLE: if it is no picture
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            with Image.open(file) as opened:
+                picture = ImageOps.exif_transpose(opened)
+        except Image.DecompressionBombWarning as error:
+            raise ValueError(str(error)) from error
+    if picture.mode.startswith("I"):
+        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    return np.asarray(picture.convert("L" if picture.mode in GREY else "RGB"))
 
 
 def pictures(folder: Path, files: tuple[str, ...], argument: str | None, shape: Shape) -> Decoded:
@@ -76,8 +121,6 @@ def pictures(folder: Path, files: tuple[str, ...], argument: str | None, shape: 
     :param argument: ``folder`` takes the label from the sorted names of the pictures' folders;
         ``flat`` gives every picture label 0; a prefix after a colon keeps only the members under it
     """
-    from PIL import Image, UnidentifiedImageError
-
     kind, _, prefix = argument.partition(":")
     found: list[tuple[str, np.ndarray]] = []
     unreadable = 0
@@ -86,14 +129,15 @@ def pictures(folder: Path, files: tuple[str, ...], argument: str | None, shape: 
             if not name.lower().endswith((".png", ".jpg", ".jpeg")) or not name.startswith(prefix):
                 continue
             try:
-                picture = Image.open(io.BytesIO(content))
-                # a one-bit picture becomes grey, a palette or transparency becomes RGB
-                grey = picture.mode in (*GREY, "I", "I;16")
-                found.append((name, np.asarray(picture.convert("L" if grey else "RGB"))))
-            except (UnidentifiedImageError, OSError, SyntaxError):
+                found.append((name, read_picture(io.BytesIO(content))))
+            except UNREADABLE as error:
+                log.warning("%s: %s: %s", folder / file, name, error)
                 unreadable += 1
     if unreadable > len(found) // 100:
         raise InputError(f"{folder}: {unreadable} of {unreadable + len(found)} pictures unreadable")
+    if unreadable:
+        every = unreadable + len(found)
+        log.warning("%s: %d of %d pictures cannot be read, left out", folder, unreadable, every)
     found.sort(key=lambda pair: pair[0])
     folders = [str(PurePosixPath(name).parent) for name, _ in found]
     names = sorted(set(folders)) if kind == "folder" else []
@@ -247,18 +291,11 @@ def own(roots: Path, files: list[tuple[str, int]], shape: Shape) -> tuple[ImageS
     :return: the images with their paths for names, and what could not be read
     :raises InputError: if nothing could
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
     images, labels, names, bad = [], [], [], []
     for name, label in files:
         try:
-            with Image.open(roots / name) as file:
-                picture = ImageOps.exif_transpose(file)
-                if picture.mode.startswith("I"):
-                    # 16 bits: Pillow would cut them off at 255
-                    picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-                array = np.asarray(picture.convert("L" if picture.mode in GREY else "RGB"))
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+            array = read_picture(roots / name)
+        except UNREADABLE as error:
             bad.append(f"{name}: {error}")
             continue
         images.append(convert([array], shape)[0])
@@ -314,14 +351,17 @@ def prepare(
     invert: bool,
     folder: Path,
     first: int | None = None,
+    classes: int | None = None,
 ) -> tuple[ImageSet, dict[str, str]]:
     """Verify, decode and convert one split.
 
     :param files: published digests by file name, in the decoder's order
     :param folder: where the files are
     :param first: how many images are kept, in the files' order; None for all
+    :param classes: how many classes there are; None where that is not known
     :return: the image set in ``shape``, and the digests found
-    :raises InputError: naming a file that is not the published one
+    :raises InputError: naming a file that is not the published one, or if there is no image in the
+        files, or a label of no class
     """
     digests = {}
     for name, digest in files.items():
@@ -335,4 +375,12 @@ def prepare(
             ) from error
     images, labels = DECODERS[decoder](folder, tuple(files), argument, shape)
     images, labels = images[:first], labels[:first]
+    where = f"{folder}: {', '.join(files)}"
+    if len(images) == 0 or len(images) != len(labels):
+        raise InputError(f"{where}: {len(images)} images and {len(labels)} labels in the files")
+    if classes is not None and not (np.min(labels) >= 0 and np.max(labels) < classes):
+        raise InputError(
+            f"{where}: labels {np.min(labels)} to {np.max(labels)}, where the registry has "
+            f"{classes} classes"
+        )
     return ImageSet(convert(images, shape, invert), np.asarray(labels, dtype=np.int64)), digests

@@ -19,8 +19,8 @@ TIMEOUT_SECONDS = 60
 
 
 def _fetch(source: str, target: Path) -> None:
-    if "://" not in source:
-        shutil.copyfile(source, target)
+    if "://" not in source or source.startswith("file://"):
+        shutil.copyfile(Path(source.removeprefix("file://")).expanduser(), target)
         return
     from torchvision.datasets.utils import download_url
 
