@@ -10,6 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
+import ending
+import workflow_job
 from ood.errors import InputError
 from workflow_job import job
 
@@ -161,3 +163,38 @@ def test_a_job_of_several_files_goes_on_where_it_failed(snakemake):
     assert several(snakemake) == ["b"]
     snakemake.output = Named(**{name: f"results/a/{name}.txt" for name in "abcd"})
     assert several(snakemake) == ["d"]
+
+
+def test_the_terminal_hears_of_progress_now_and_then_and_the_log_file_of_everything(
+    snakemake, capsys, monkeypatch
+):
+    clock = iter([0.0, 10.0, 31.0, 31.0, 40.0, 62.0, 62.0])
+    monkeypatch.setattr(workflow_job.time, "monotonic", lambda: next(clock))
+    with job(snakemake):
+        log = logging.getLogger("ood.training")
+        for number in range(4):
+            log.info("step %d", number, extra={"progress": True})
+        log.info("detail")
+        log.info("resuming", extra={"shown": True})
+        log.warning("look out")
+        Path("results/a/model.pt").write_text("model")
+    heard = [line.partition("] ")[2] for line in capsys.readouterr().err.splitlines()]
+    assert heard == ["step 1", "step 3", "resuming", "look out"]
+    written = Path(snakemake.log[0]).read_text()
+    for text in ("step 0", "step 1", "step 2", "step 3", "detail", "resuming", "look out"):
+        assert f" {text}\n" in written
+
+
+def test_a_failed_job_is_named_with_its_log_and_a_killed_one_with_what_to_do():
+    failures = ending.Failures()
+    error = SimpleNamespace(name="JOB_ERROR")
+    for message, more in (
+        ("", {"event": error, "rule_name": "train", "log": ["results/logs/a.log"]}),
+        ("", {"event": error, "rule_name": "plot", "log": []}),
+        ("died with <Signals.SIGKILL: 9>", {}),
+    ):
+        record = logging.makeLogRecord({"msg": message, "levelno": logging.ERROR} | more)
+        failures.emit(record)
+    lines = failures.lines()
+    assert lines[:2] == ["failed: train, see results/logs/a.log", "failed: plot, see above"]
+    assert lines[2].startswith("A job was killed. Memory may have run out")
