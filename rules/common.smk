@@ -47,7 +47,7 @@ HEAVY = {
 }
 # by kind, each a script in plots/: `names` of a benchmark's pictures and the `inputs` of all; where
 # they compare, over all seeds, the `methods`; whether test images count (`tested`, true by default), whether a net
-# is needed (`heavy`), and whether a `table` lies beside each
+# is needed (`heavy`), whether a `table` lies beside each, and a `title` in the report
 PICTURES = {}
 
 
