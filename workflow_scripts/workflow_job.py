@@ -154,16 +154,18 @@ def job(snakemake, several: bool = False) -> Iterator[Work]:
     label = " ".join([snakemake.rule, *map(str, snakemake.wildcards)])
     root = logging.getLogger()
     root.setLevel(logging.INFO)
+    # a log that cannot be written is said once, by whatever else cannot
+    logging.raiseExceptions = False
     terminal = logging.StreamHandler(sys.stderr)
     terminal.addFilter(_Sparingly())
-    for handler, form in (
-        (logging.FileHandler(snakemake.log[0], mode="w"), "%(asctime)s %(levelname)s %(message)s"),
-        (terminal, f"[{label}] %(message)s"),
-    ):
-        handler.setFormatter(logging.Formatter(form, "%Y-%m-%d %H:%M:%S"))
-        root.addHandler(handler)
+    terminal.setFormatter(logging.Formatter(f"[{label}] %(message)s"))
+    root.addHandler(terminal)
     INTERRUPTION.listen()
     try:
+        file = logging.FileHandler(snakemake.log[0], mode="w")
+        form = "%(asctime)s %(levelname)s %(message)s"
+        file.setFormatter(logging.Formatter(form, "%Y-%m-%d %H:%M:%S"))
+        root.addHandler(file)
         work = Work(snakemake)
         key = None if several else work.key()
         if key is not None and all(work.stands(path, key) for path in work.outputs):

@@ -185,6 +185,18 @@ def test_the_terminal_hears_of_progress_now_and_then_and_the_log_file_of_everyth
         assert f" {text}\n" in written
 
 
+def test_a_log_on_a_full_disk_is_named(snakemake, capsys, monkeypatch):
+    def full(path, mode):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    monkeypatch.setattr(logging, "FileHandler", full)
+    with pytest.raises(SystemExit), job(snakemake):
+        pass
+    text = capsys.readouterr().err
+    assert "cannot write results/logs/job.log: No space left on device" in text
+    assert "Traceback" not in text
+
+
 def test_a_failed_job_is_named_with_its_log_and_a_killed_one_with_what_to_do():
     failures = ending.Failures()
     error = SimpleNamespace(name="JOB_ERROR")
