@@ -13,6 +13,7 @@ drawn from a collapsed one teach the classifier to accept what is unlike them.
 
 import copy
 import logging
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -138,7 +139,10 @@ def decoder_jacobian(cvae: OneHotCVAE, latents: Tensor, one_hot: Tensor) -> Tens
         directions = tangent.expand_as(latents)
         return jvp(lambda z: cvae.decode(z, one_hot).flatten(1), (latents,), (directions,))[1]
 
-    return vmap(along, out_dims=2)(torch.eye(latents.shape[1], device=latents.device))
+    with warnings.catch_warnings():
+        # forward derivatives still load what PyTorch itself calls deprecated
+        warnings.filterwarnings("ignore", "`torch.jit.script` is", FutureWarning)
+        return vmap(along, out_dims=2)(torch.eye(latents.shape[1], device=latents.device))
 
 
 def projected_directions(jacobian: Tensor) -> Tensor:
