@@ -113,7 +113,7 @@ def test_another_temperature_calibrates_again_and_trains_nothing(ensemble, tmp_p
 
 def test_what_decides_by_content_has_a_small_file_beside_it(ensemble):
     """A large input is `ancient`: without a digest or manifest its change would not be seen."""
-    shown = ensemble.run("--dry-run", "--forceall")
+    shown = ensemble.run("--dry-run", "--forceall", "--quiet", "host")
     inputs = {
         path for line in re.findall(r"^    input: (.*)", shown, re.M) for path in line.split(", ")
     }

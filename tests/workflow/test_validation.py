@@ -75,7 +75,7 @@ def test_one_more_grid_point_trains_one_model(selected, tmp_path):
 
 
 def test_heavy_rules_ask_a_cluster_for_more(selected):
-    shown = selected.run("--dry-run", "--forceall")
+    shown = selected.run("--dry-run", "--forceall", "--quiet", "host")
     asked = {}
     for job in shown.split("\nrule ")[1:]:
         found = re.search(r"mem_mb=(\d+).*runtime=(\d+)", job)
