@@ -163,7 +163,7 @@ def test_another_methods_detector_is_named(undisturbed, tmp_path, trials, suffix
 def test_a_full_disk_is_named_and_what_was_computed_is_kept(undisturbed, tmp_path, trials):
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("needs the right to mount a tmpfs")
     try:

@@ -63,6 +63,7 @@ def test_a_diverging_training_says_so_and_keeps_what_was_computed(fresh):
     assert set(table["method"]) == {"brightness"}
 
 
+@pytest.mark.faults
 def test_a_killed_training_ends_with_the_same_scores(make_project, fresh):
     """SIGKILL to every process half-way; the rerun resumes and gives the same bytes."""
     long = make_project(fresh.folder.with_name("whole"))

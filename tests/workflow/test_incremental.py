@@ -252,6 +252,7 @@ def test_another_scale_overwrites_nothing(finished):
     assert not [line for line in written if "results/smoke/" in line]
 
 
+@pytest.mark.faults
 def test_a_scoring_job_that_is_killed_keeps_the_sets_it_had_finished(first_run, tmp_path):
     """SIGKILL to all processes after two of three sets; the rerun makes the rest alone."""
     project = first_run.copy(tmp_path / "killed")

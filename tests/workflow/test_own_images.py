@@ -15,6 +15,17 @@ recipe: digits
 """
 
 
+# what is made of the user's own images alone
+MADE = [
+    f"results/{path}.{suffix}"
+    for method in ("msp", "brightness")
+    for path, suffix in (
+        (f"smoke/own/seed0/ranked/{method}/mine", "csv"),
+        (f"plots/smoke/own/extremes/mine/{method}", "png"),
+    )
+]
+
+
 @pytest.fixture(scope="module")
 def scored(make_project, tmp_path_factory):
     project = make_project(tmp_path_factory.mktemp("own") / "project")
@@ -29,7 +40,7 @@ def scored(make_project, tmp_path_factory):
     project.path("pictures/broken.png").write_text("no picture")
     project.path("benchmarks/own.yaml").write_text(BENCHMARK)
     project.configure(benchmarks=["own"], methods=["msp", "brightness"])
-    return project, project.run()
+    return project, project.run(*MADE)
 
 
 def test_files_are_ranked_by_name(scored):
@@ -50,14 +61,14 @@ def test_files_are_ranked_by_name(scored):
 
 def test_a_touched_folder_changes_nothing_and_a_new_file_is_noticed(scored):
     project, _ = scored
-    assert not project.planned()
+    assert not project.planned(*MADE)
     path = next(project.path("pictures/sub").iterdir())
     path.touch()
-    assert project.planned()["prepare_own"] == 1
+    assert project.planned(*MADE)["prepare_own"] == 1
     before = project.contents("results/**/*.parquet")
-    assert "0 of 2 files are new" in project.run()
+    assert "0 of 2 files are new" in project.run(*MADE)
     assert project.contents("results/**/*.parquet").keys() == before.keys()
     path.with_name("new.jpg").write_bytes(path.read_bytes())
-    project.run()
+    project.run(*MADE)
     table = pd.read_csv(project.path("results/smoke/own/seed0/ranked/msp/mine.csv"))
     assert "sub/new.jpg" in set(table["file"])
