@@ -14,12 +14,14 @@ os.environ.update(PYTHONPATH=str(SCRIPTS))
 
 from ood import config as configuration
 from ood.errors import InputError
+from ood.files import check_places
 from ood.registry import ID_NOISES, NOISES, REGISTRY
 from ending import Failures, pass_on_signals
 from plan import SUFFIXES, TABLES, Plan, files_of_dataset, name_of, one_of
 from snakemake.logging import logger
 
 try:
+    check_places("results", "data")
     # what each key comes from, for messages: a file overrides those before it. Snakemake has read
     # them, and takes the last of two equal keys
     SOURCES = {}

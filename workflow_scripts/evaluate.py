@@ -61,9 +61,12 @@ with job(snakemake, several=True) as work:
                 f"{error}: ID {files[0]} (classes {pair['id_classes']}), "
                 f"OOD {files[1]} (classes {pair['ood_classes']})"
             ) from error
-        for name, what in (("id_stand_in_for", "ID set"), ("ood_stand_in_for", "OOD set")):
-            if pair[name]:
-                result["flags"].append(f"{what} is a stand-in for {pair[name]}")
+        for side, file in zip(("id", "ood"), files, strict=True):
+            what = f"{side.upper()} set"
+            if replaced := pair[f"{side}_stand_in_for"]:
+                result["flags"].append(f"{what} is a stand-in for {replaced}")
+            if bad := load_about(file)["unreadable"]:
+                result["flags"].append(f"{what} lacks {bad} unreadable picture{'s' * (bad > 1)}")
         result["flags"] += [f"images of {one}" for one in pair["lists"]]
         result["flags"] += about["flags"]
         tuned_on = about["record"]["tuned_on"]

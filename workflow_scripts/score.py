@@ -44,6 +44,7 @@ with job(snakemake, several=True) as work:
         import fitting
         from ood import detector as detectors
         from ood import inference
+        from ood.files import load_json
         from ood.images import ImageSet
         from ood.scores import save_scores
 
@@ -56,9 +57,10 @@ with job(snakemake, several=True) as work:
                 )
                 for method in wanted
             }
-            for dataset, images, _ in sets:
+            for dataset, images, manifest in sets:
                 if not (made := missing.get(dataset)):
                     continue
+                unreadable = len(load_json(manifest)["sources"].get("unreadable", []))
                 image_set = ImageSet.load(images)
                 by_name = {(m, s): one for m in made for s, one in loaded[m][0].items()}
                 scored = detectors.run(by_name, image_set, chosen)
@@ -71,5 +73,6 @@ with job(snakemake, several=True) as work:
                         columns[f"prediction{name}"] = classes[predicted]
                         columns[f"score{name}"] = scores
                     with work.make(path, key) as temporary:
-                        save_scores(temporary, columns, loaded[method][1])
+                        about = loaded[method][1] | {"unreadable": unreadable}
+                        save_scores(temporary, columns, about)
                 log.info("scored %s", dataset, extra={"progress": True})

@@ -10,6 +10,7 @@ import errno
 import logging
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -185,7 +186,7 @@ def job(snakemake, several: bool = False) -> Iterator[Work]:
             log.exception("failed")
             sys.exit(1)
         folders = sorted({str(Path(path).parent) for path in snakemake.output})
-        where = error.filename or ", ".join(folders)
+        where = error.filename or f"{', '.join(folders)} or {tempfile.gettempdir()}"
         log.error(
             "cannot write %s: %s. Mend that and run again; what was computed is kept.",
             where,

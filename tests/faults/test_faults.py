@@ -179,3 +179,58 @@ def test_a_full_disk_is_named_and_what_was_computed_is_kept(undisturbed, tmp_pat
     finally:
         time.sleep(1)
         subprocess.run(["umount", "-l", str(disk)], check=False)
+
+
+def test_a_full_temporary_folder_is_named_before_any_job(
+    undisturbed, tmp_path, trials, monkeypatch
+):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a tmpfs")
+    try:
+        monkeypatch.setenv("TMPDIR", str(disk))
+        text = configured(tmp_path / "project").run("results/tables/metrics.csv", check=False)
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=False)
+    assert f"{disk}: less than 1 MiB is free for temporary files" in text
+    assert "Traceback" not in text
+    trials["named"] += 1
+
+
+def test_memory_that_runs_out_is_said_and_the_rerun_ends_with_the_same_bytes(
+    undisturbed, tmp_path, trials
+):
+    group = Path("/sys/fs/cgroup/memory/ood-faults")
+    limit = group / "memory.limit_in_bytes"
+    if not group.parent.exists():
+        group, limit = (
+            Path("/sys/fs/cgroup/ood-faults"),
+            Path("/sys/fs/cgroup/ood-faults/memory.max"),
+        )
+    try:
+        group.mkdir(exist_ok=True)
+        # enough for Snakemake, not for a job beside it
+        limit.write_text("330M")
+    except OSError:
+        pytest.skip("needs the right to limit memory by a cgroup")
+    project = configured(tmp_path / "project")
+    command = project.command("results/tables/metrics.csv")
+    try:
+        done = subprocess.run(
+            ["sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh", *command],
+            cwd=project.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        time.sleep(1)
+        group.rmdir()
+    assert done.returncode
+    assert "Memory may have run out: lower --cores" in done.stdout + done.stderr
+    trials["named"] += 1
+    project.run("results/tables/metrics.csv")
+    assert kept(project) == kept(undisturbed)
+    trials["identical"] += 1

@@ -97,14 +97,14 @@ def test_pictures_take_labels_from_folders(tmp_path):
         tmp_path / "a.zip",
         {"set/B/1.png": picture(20), "set/A/1.png": picture(10), "set/B/0.png": picture(30)},
     )
-    images, labels = decode.pictures(tmp_path, ("a.zip",), "folder", (4, 4, 1))
+    images, labels, _ = decode.pictures(tmp_path, ("a.zip",), "folder", (4, 4, 1))
     assert [int(image[0, 0]) for image in images] == [10, 30, 20]
     assert labels.tolist() == [0, 1, 1]
 
 
 def test_pictures_under_a_prefix(tmp_path):
     make_zip(tmp_path / "a.zip", {"train/0.png": picture(1), "test/0.png": picture(2)})
-    images, labels = decode.pictures(tmp_path, ("a.zip",), "flat:test/", (4, 4, 1))
+    images, labels, _ = decode.pictures(tmp_path, ("a.zip",), "flat:test/", (4, 4, 1))
     assert len(images) == 1
     assert labels.tolist() == [0]
 
@@ -117,10 +117,10 @@ def test_parts_and_crops_of_pictures(tmp_path):
         Image.fromarray(image).save(buffer, "png")
         pictures[f"x/{number}.png"] = buffer.getvalue()
     make_zip(tmp_path / "a.zip", pictures)
-    whole, labels = decode.cut_pictures(tmp_path, ("a.zip",), "resize:1:3:x/", (4, 4, 1))
+    whole, labels, _ = decode.cut_pictures(tmp_path, ("a.zip",), "resize:1:3:x/", (4, 4, 1))
     assert [image.tolist() for image in whole] == pixels[1:].tolist()
     assert labels.tolist() == [0, 0]
-    crops, _ = decode.cut_pictures(tmp_path, ("a.zip",), "crop:0:2:", (4, 4, 1))
+    crops, *_ = decode.cut_pictures(tmp_path, ("a.zip",), "crop:0:2:", (4, 4, 1))
     for crop, image in zip(crops, pixels, strict=False):
         windows = np.lib.stride_tricks.sliding_window_view(image, (4, 4))
         assert (windows == crop).all(axis=(2, 3)).any()
@@ -143,7 +143,11 @@ def test_the_stand_ins_cut_from_one_archive_share_no_image_with_validation():
 def test_a_few_unreadable_pictures_are_skipped_and_many_are_an_error(tmp_path):
     good = {f"{i}.png": picture(i) for i in range(200)}
     make_zip(tmp_path / "few.zip", good | {"bad.png": b""})
-    assert len(decode.pictures(tmp_path, ("few.zip",), "flat", (4, 4, 1))[0]) == 200
+    found, sources = decode.prepare(
+        "pictures", {"few.zip": None}, "flat", (4, 4, 1), False, tmp_path
+    )
+    assert len(found) == 200
+    assert sources["unreadable"] == ["few.zip: bad.png"]
     make_zip(tmp_path / "many.zip", good | {f"bad{i}.png": b"x" for i in range(9)})
     with pytest.raises(InputError, match="9 of 209 pictures unreadable"):
         decode.pictures(tmp_path, ("many.zip",), "flat", (4, 4, 1))
@@ -153,7 +157,7 @@ def test_pictures_of_sixteen_bits_keep_their_range(tmp_path):
     values = np.array([[0, 255, 256], [4095, 32768, 65535]], np.uint16)
     Image.fromarray(values).save(tmp_path / "deep.png")
     make_zip(tmp_path / "deep.zip", {"deep.png": (tmp_path / "deep.png").read_bytes()})
-    (found,), _ = decode.pictures(tmp_path, ("deep.zip",), "flat", (2, 3, 1))
+    (found,), *_ = decode.pictures(tmp_path, ("deep.zip",), "flat", (2, 3, 1))
     assert found.tolist() == [[0, 0, 1], [15, 128, 255]]
 
 
@@ -211,7 +215,7 @@ def test_emnist_letters_are_turned_upright_and_counted_from_zero(tmp_path):
         for part, array in (("images-idx3", images), ("labels-idx1", np.array([1, 26])))
     }
     make_zip(tmp_path / "gzip.zip", members)
-    found, labels = decode.emnist(tmp_path, ("gzip.zip",), "test", (28, 28, 1))
+    found, labels, _ = decode.emnist(tmp_path, ("gzip.zip",), "test", (28, 28, 1))
     assert found[0][5, 0] == 255
     assert labels.tolist() == [0, 25]
 
@@ -236,7 +240,7 @@ def test_the_digits_split_is_stratified_and_disjoint():
 def test_patches_are_parts_of_the_photographs():
     from sklearn.datasets import load_sample_images
 
-    images, labels = decode.patches(None, (), None, (8, 8, 3))
+    images, labels, _ = decode.patches(None, (), None, (8, 8, 3))
     photograph = load_sample_images().images[labels[0]]
     windows = np.lib.stride_tricks.sliding_window_view(photograph, (8, 8), axis=(0, 1))
     assert (windows == images[0].transpose(2, 0, 1)).all(axis=(2, 3, 4)).any()

@@ -32,6 +32,14 @@ def test_mistakes_are_reported_before_any_job(fresh, arguments, message):
     assert not fresh.path("results").exists()
 
 
+def test_results_on_a_link_to_nowhere_are_an_error_before_any_job(fresh):
+    fresh.path("results").symlink_to(fresh.path("elsewhere/results"))
+    text = fresh.run(check=False)
+    assert "results is a link to" in text
+    assert "make that folder" in text
+    assert "Traceback" not in text
+
+
 def test_ood_classes_without_images_are_an_error_before_any_job(fresh):
     def change(benchmark):
         benchmark["ood"]["near"][0]["classes"] = [12]

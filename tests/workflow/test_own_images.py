@@ -1,5 +1,7 @@
 """A user's own images through the whole workflow."""
 
+import json
+
 import pandas as pd
 import pytest
 from PIL import Image
@@ -24,6 +26,7 @@ MADE = [
         (f"plots/smoke/own/extremes/mine/{method}", "png"),
     )
 ]
+METRICS = "results/smoke/own/seed0/metrics/msp/mine.json"
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +43,15 @@ def scored(make_project, tmp_path_factory):
     project.path("pictures/broken.png").write_text("no picture")
     project.path("benchmarks/own.yaml").write_text(BENCHMARK)
     project.configure(benchmarks=["own"], methods=["msp", "brightness"])
-    return project, project.run(*MADE)
+    return project, project.run(*MADE, METRICS)
 
 
 def test_files_are_ranked_by_name(scored):
     project, text = scored
     assert "1 of" in text
     assert "broken.png: cannot identify" in text
+    flags = json.loads(project.path(METRICS).read_text())["flags"]
+    assert "OOD set lacks 1 unreadable picture" in flags
     files = {path.name for path in project.path("pictures/sub").iterdir()}
     for method in ("msp", "brightness"):
         table = pd.read_csv(project.path(f"results/smoke/own/seed0/ranked/{method}/mine.csv"))

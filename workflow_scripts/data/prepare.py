@@ -7,7 +7,7 @@ from workflow_job import job
 
 with job(snakemake):
     params = snakemake.params
-    image_set, digests = decode.prepare(
+    image_set, sources = decode.prepare(
         params.decoder,
         params.files,
         params.argument,
@@ -23,5 +23,5 @@ with job(snakemake):
         dataset=snakemake.wildcards.dataset,
         split=snakemake.wildcards.split,
         classes=params.classes,
-        sources=digests,
+        sources=sources,
     )

@@ -9,8 +9,9 @@ import tempfile
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -31,7 +32,14 @@ DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, 
 MOST_BYTES = 4 << 30
 
 Shape = tuple[int, int, int]
-Decoded = tuple[list[np.ndarray], np.ndarray]
+
+
+class Decoded(NamedTuple):
+    """What a decoder found: pictures, their labels, and what it could not read."""
+
+    images: list[np.ndarray]
+    labels: np.ndarray
+    unreadable: Sequence[str] = ()
 
 
 def _read_idx(path: Path, images: bool) -> np.ndarray:
@@ -57,7 +65,7 @@ def _check_size(what: object, size: int) -> None:
 
 def idx(folder: Path, files: tuple[str, ...], argument: str | None, shape: Shape) -> Decoded:
     """MNIST's format: an image file and a label file, gzipped."""
-    return list(_read_idx(folder / files[0], True)), _read_idx(folder / files[1], False)
+    return Decoded(list(_read_idx(folder / files[0], True)), _read_idx(folder / files[1], False))
 
 
 def members(archive: Path) -> Iterator[tuple[str, bytes]]:
@@ -123,7 +131,7 @@ def pictures(folder: Path, files: tuple[str, ...], argument: str | None, shape: 
     """
     kind, _, prefix = argument.partition(":")
     found: list[tuple[str, np.ndarray]] = []
-    unreadable = 0
+    unreadable = []
     for file in files:
         for name, content in members(folder / file):
             if not name.lower().endswith((".png", ".jpg", ".jpeg")) or not name.startswith(prefix):
@@ -132,17 +140,17 @@ def pictures(folder: Path, files: tuple[str, ...], argument: str | None, shape: 
                 found.append((name, read_picture(io.BytesIO(content))))
             except UNREADABLE as error:
                 log.warning("%s: %s: %s", folder / file, name, error)
-                unreadable += 1
-    if unreadable > len(found) // 100:
-        raise InputError(f"{folder}: {unreadable} of {unreadable + len(found)} pictures unreadable")
-    if unreadable:
-        every = unreadable + len(found)
-        log.warning("%s: %d of %d pictures cannot be read, left out", folder, unreadable, every)
+                unreadable.append(f"{file}: {name}")
+    bad, every = len(unreadable), len(unreadable) + len(found)
+    if bad > len(found) // 100:
+        raise InputError(f"{folder}: {bad} of {every} pictures unreadable")
+    if bad:
+        log.warning("%s: %d of %d pictures cannot be read, left out", folder, bad, every)
     found.sort(key=lambda pair: pair[0])
     folders = [str(PurePosixPath(name).parent) for name, _ in found]
     names = sorted(set(folders)) if kind == "folder" else []
     labels = [names.index(one) if names else 0 for one in folders]
-    return [image for _, image in found], np.array(labels)
+    return Decoded([image for _, image in found], np.array(labels), unreadable)
 
 
 def cut_pictures(
@@ -154,12 +162,13 @@ def cut_pictures(
         crop of each picture at its own resolution
     """
     cut, first, end, prefix = argument.split(":")
-    found, labels = pictures(folder, files, f"flat:{prefix}", shape)
+    found, labels, unreadable = pictures(folder, files, f"flat:{prefix}", shape)
     chosen = slice(int(first), int(end))
-    if cut == "resize":
-        return found[chosen], labels[chosen]
-    generator = np.random.default_rng(0)
-    return [_random_crop(image, shape, generator) for image in found[chosen]], labels[chosen]
+    images = found[chosen]
+    if cut == "crop":
+        generator = np.random.default_rng(0)
+        images = [_random_crop(image, shape, generator) for image in images]
+    return Decoded(images, labels[chosen], unreadable)
 
 
 def _random_crop(image: np.ndarray, shape: Shape, generator: np.random.Generator) -> np.ndarray:
@@ -178,8 +187,8 @@ def emnist(folder: Path, files: tuple[str, ...], argument: str | None, shape: Sh
             if name in wanted:
                 (Path(temporary) / Path(name).name).write_bytes(content)
         parts = tuple(f"emnist-letters-{argument}-{part}-ubyte.gz" for part in PARTS)
-        images, labels = idx(Path(temporary), parts, None, shape)
-    return [image.T for image in images], labels - 1
+        images, labels, _ = idx(Path(temporary), parts, None, shape)
+    return Decoded([image.T for image in images], labels - 1)
 
 
 def cifar(folder: Path, files: tuple[str, ...], argument: str | None, shape: Shape) -> Decoded:
@@ -196,7 +205,7 @@ def cifar(folder: Path, files: tuple[str, ...], argument: str | None, shape: Sha
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
         loaded = getattr(datasets, name)(temporary, train=split == "train", download=False)
-    return list(loaded.data), np.asarray(loaded.targets)
+    return Decoded(list(loaded.data), np.asarray(loaded.targets))
 
 
 def svhn(folder: Path, files: tuple[str, ...], argument: str | None, shape: Shape) -> Decoded:
@@ -204,7 +213,7 @@ def svhn(folder: Path, files: tuple[str, ...], argument: str | None, shape: Shap
     from torchvision.datasets import SVHN
 
     loaded = SVHN(folder, split=argument, download=False)
-    return list(loaded.data.transpose(0, 2, 3, 1)), loaded.labels
+    return Decoded(list(loaded.data.transpose(0, 2, 3, 1)), loaded.labels)
 
 
 def digits(folder: Path, files: tuple[str, ...], argument: str | None, shape: Shape) -> Decoded:
@@ -218,7 +227,7 @@ def digits(folder: Path, files: tuple[str, ...], argument: str | None, shape: Sh
     )
     chosen = np.sort(train if argument == "train" else test)
     images = np.round(data.images[chosen] * (255 / 16)).astype(np.uint8)
-    return list(images), data.target[chosen]
+    return Decoded(list(images), data.target[chosen])
 
 
 PATCHES = 2_000
@@ -234,7 +243,7 @@ def patches(folder: Path, files: tuple[str, ...], argument: str | None, shape: S
         for _ in range(PATCHES // 2):
             images.append(_random_crop(photograph, shape, generator))
             labels.append(label)
-    return images, np.array(labels)
+    return Decoded(images, np.array(labels))
 
 
 NOISE_SEEDS = {"gaussian": 0, "uniform": 1, "sphere": 2, "bright_uniform": 3, "noisy_id": 4}
@@ -352,14 +361,15 @@ def prepare(
     folder: Path,
     first: int | None = None,
     classes: int | None = None,
-) -> tuple[ImageSet, dict[str, str]]:
+) -> tuple[ImageSet, dict[str, str | list[str]]]:
     """Verify, decode and convert one split.
 
     :param files: published digests by file name, in the decoder's order
     :param folder: where the files are
     :param first: how many images are kept, in the files' order; None for all
     :param classes: how many classes there are; None where that is not known
-    :return: the image set in ``shape``, and the digests found
+    :return: the image set in ``shape``; and by file the digests found, with what could not be read
+        under ``unreadable``, if anything
     :raises InputError: naming a file that is not the published one, or if there is no image in the
         files, or a label of no class
     """
@@ -373,7 +383,7 @@ def prepare(
                 f"{folder / name}: {error}. Delete it and run again, or replace it with the "
                 "published file."
             ) from error
-    images, labels = DECODERS[decoder](folder, tuple(files), argument, shape)
+    images, labels, unreadable = DECODERS[decoder](folder, tuple(files), argument, shape)
     images, labels = images[:first], labels[:first]
     where = f"{folder}: {', '.join(files)}"
     if len(images) == 0 or len(images) != len(labels):
@@ -383,4 +393,5 @@ def prepare(
             f"{where}: labels {np.min(labels)} to {np.max(labels)}, where the registry has "
             f"{classes} classes"
         )
-    return ImageSet(convert(images, shape, invert), np.asarray(labels, dtype=np.int64)), digests
+    found = ImageSet(convert(images, shape, invert), np.asarray(labels, dtype=np.int64))
+    return found, digests | ({"unreadable": list(unreadable)} if unreadable else {})

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -99,3 +100,25 @@ def read_verified(path: str | Path) -> bytes:
                 "again"
             )
     return content
+
+
+def check_places(*folders: str) -> None:
+    """Before any work: can the folders that a run writes to be used, and the temporary one?
+
+    :raises InputError: for a link to nowhere, or if less than 1 MiB is free for temporary files
+    """
+    for path in map(Path, folders):
+        if path.is_symlink() and not path.exists():
+            raise InputError(
+                f"{path} is a link to {os.readlink(path)}, which is not there: make that folder, "
+                "or set the link anew"
+            )
+    # some libraries ask this variable alone, where tempfile goes on to a folder that works
+    temporary = Path(os.environ.get("TMPDIR", ""))
+    if not temporary.is_dir():
+        temporary = Path(tempfile.gettempdir())
+    if shutil.disk_usage(temporary).free < 1 << 20:
+        raise InputError(
+            f"{temporary}: less than 1 MiB is free for temporary files: make room, or set "
+            "TMPDIR to another folder"
+        )
