@@ -50,3 +50,4 @@ rule all:
             for kind, one in PICTURES.items()
             for name in one["names"](benchmark)
         ],
+    localrule: True

@@ -22,3 +22,6 @@ use rule fit as fine_tune_cmg with:
         history=update(f"{PLAN.run}/detectors/{{method}}/history{{chosen}}.csv"),
     wildcard_constraints:
         method=PLAN.methods_of("cmg"),
+    # a training, and a submission of its own
+    group:
+        "fine_tune"

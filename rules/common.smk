@@ -41,12 +41,33 @@ if PLAN.reference not in {name for one in PLAN.benchmarks.values() for name in o
     )
 FAILURES = Failures()
 logger.addHandler(FAILURES)
-# what a cluster must grant a job that trains or scores: minutes and MiB
-HEAVY = {
-    "runtime": {"smoke": 30, "quick": 240, "paper": 2880}[PLAN.scale],
-    "mem_mb": 12000,
-    "gpu": 0 if config["device"] == "cpu" or not shutil.which("nvidia-smi") else 1,
+# what a job that trains or scores needs: minutes and MiB. Of quick and smoke twice the most that was
+# measured (docs/cluster.md), of paper a guess
+NEEDS = {
+    "train": {"smoke": (10, 1500), "quick": (120, 5000), "paper": (2880, 16000)}[PLAN.scale],
+    "score": {"smoke": (5, 1500), "quick": (30, 5000), "paper": (480, 16000)}[PLAN.scale],
 }
+# a GPU that only may be there is counted where the jobs run beside this process
+WITH_GPU = config["device"] == "cuda" or (
+    config["device"] == "auto" and workflow.local_exec and bool(shutil.which("nvidia-smi"))
+)
+
+
+def requests(kind):
+    """Resources of a rule; a further attempt, on a cluster, asks for more."""
+    minutes, mebibytes = NEEDS[kind]
+    return {
+        "runtime": lambda w, attempt: minutes * attempt,
+        "mem_mb": lambda w, attempt: mebibytes * attempt,
+        "gpu": int(WITH_GPU),
+    }
+
+
+# each submission to a cluster has the profile's number for itself
+resource_scopes:
+    gpu="local",
+
+
 # by kind, each a script in plots/: `names` of a benchmark's pictures and the `inputs` of all; where
 # they compare, over all seeds, the `methods`; whether test images count (`tested`, true by default), whether a net
 # is needed (`heavy`), whether a `table` lies beside each, and a `title` in the report

@@ -2,13 +2,14 @@
 
 
 rule download:
-    "Fetch one file of a dataset and check it."
     output:
         "data/raw/{dataset}/{file}",
     log:
         "results/logs/download/{dataset}/{file}.log",
     wildcard_constraints:
         file=one_of({re.escape(file) for entry in REGISTRY.values() for file in entry.files}),
+    "Fetch one file of a dataset and check it."
+    localrule: True
     conda:
         "../envs/environment.yaml"
     script:
@@ -29,6 +30,8 @@ rule prepare:
         "results/logs/prepare/{shape}/{dataset}/{split}.log",
     wildcard_constraints:
         dataset=one_of(set(REGISTRY) - {*NOISES, *ID_NOISES}),
+    group:
+        "images"
     conda:
         "../envs/environment.yaml"
     params:
@@ -56,6 +59,8 @@ rule prepare_own:
         "results/logs/prepare/{shape}/{dataset}/{split}.log",
     wildcard_constraints:
         dataset=one_of(LOADER.own),
+    group:
+        "images"
     conda:
         "../envs/environment.yaml"
     params:
@@ -75,6 +80,8 @@ rule generate_noise:
         "results/logs/generate_noise/{shape}/{dataset}.log",
     wildcard_constraints:
         dataset=one_of(NOISES),
+    group:
+        "images"
     conda:
         "../envs/environment.yaml"
     params:

@@ -7,7 +7,6 @@ if config["study"]:
     RECORDED.add(f"studies/results/{config['study']['name']}.csv")
 
     rule record:
-        "Keep the numbers of the config's study, to be committed."
         input:
             metrics="results/tables/metrics.csv",
             costs="results/tables/costs.csv",
@@ -15,6 +14,8 @@ if config["study"]:
             f"studies/results/{config['study']['name']}.csv",
         log:
             "results/logs/record.log",
+        "Keep the numbers of the config's study, to be committed."
+        localrule: True
         conda:
             "../envs/environment.yaml"
         params:
@@ -26,7 +27,6 @@ if config["study"]:
 
 
 rule book:
-    "Write docs/results.md from the numbers of all studies."
     input:
         published=os.path.relpath(ROOT / "benchmarks" / "published.csv"),
         studies=sorted(map(os.path.relpath, ROOT.glob("studies/*.yaml"))),
@@ -35,6 +35,8 @@ rule book:
         "docs/results.md",
     log:
         "results/logs/book.log",
+    "Write docs/results.md from the numbers of all studies."
+    localrule: True
     conda:
         "../envs/environment.yaml"
     params:
@@ -45,7 +47,6 @@ rule book:
 
 
 rule reference:
-    "Write the pages of docs/ on configuration and image sets."
     input:
         sorted(
             os.path.relpath(path)
@@ -58,6 +59,8 @@ rule reference:
         data="docs/data.md",
     log:
         "results/logs/reference.log",
+    "Write the pages of docs/ on configuration and image sets."
+    localrule: True
     conda:
         "../envs/environment.yaml"
     params:

@@ -23,7 +23,7 @@ rule train:
         "../envs/environment.yaml"
     threads: config["threads"]
     resources:
-        **HEAVY,
+        **requests("train"),
     params:
         **PLAN.code("train.py"),
         module=PLAN.module,
@@ -63,11 +63,13 @@ rule generate:
         f"{PLAN.cost}/pseudo_ood/{{method}}.jsonl"
     wildcard_constraints:
         method="(?!)",
+    group:
+        "generate"
     conda:
         "../envs/environment.yaml"
     threads: config["threads"]
     resources:
-        **HEAVY,
+        **requests("score"),
     params:
         **PLAN.code("generate.py"),
         module=PLAN.module,
@@ -102,11 +104,13 @@ rule fit:
         f"{PLAN.cost}/detectors/{{method}}{{chosen}}.jsonl"
     wildcard_constraints:
         method="(?!)",
+    group:
+        "score"
     conda:
         "../envs/environment.yaml"
     threads: config["threads"]
     resources:
-        **HEAVY,
+        **requests("train"),
     params:
         **PLAN.code("fit.py"),
         module=PLAN.module,

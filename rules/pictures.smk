@@ -83,11 +83,13 @@ for BENCHMARK in PLAN.benchmarks:
             wildcard_constraints:
                 benchmark=BENCHMARK,
                 kind=KIND,
+            group:
+                "draw" if ONE.get("heavy") else "plots"
             conda:
                 "../envs/environment.yaml"
             threads: config["threads"]
             resources:
-                **(HEAVY if ONE.get("heavy") else {}),
+                **(requests("score") if ONE.get("heavy") else {}),
             params:
                 **PLAN.code(f"plots/{KIND}.py"),
                 **(

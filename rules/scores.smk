@@ -29,10 +29,12 @@ for BENCHMARK, JOB, METHODS, SUFFIX in PLAN.scoring_jobs():
             f"{PLAN.cost}/scores/{JOB}{SUFFIX}.jsonl"
         wildcard_constraints:
             benchmark=BENCHMARK,
+        group:
+            "score"
         conda:
             "../envs/environment.yaml"
         resources:
-            **HEAVY,
+            **requests("score"),
         params:
             **PLAN.code("score.py"),
             methods=PLAN.scored(BENCHMARK, METHODS),
@@ -69,6 +71,8 @@ for BENCHMARK, SUFFIX in PLAN.evaluation_jobs():
             f"{PLAN.log}/metrics/{{method}}{SUFFIX}.log",
         wildcard_constraints:
             benchmark=BENCHMARK,
+        group:
+            "score"
         conda:
             "../envs/environment.yaml"
         params:
@@ -103,6 +107,8 @@ for BENCHMARK in PLAN.compared():
             f"{PLAN.log}/compare.log",
         wildcard_constraints:
             benchmark=BENCHMARK,
+        group:
+            "compare"
         conda:
             "../envs/environment.yaml"
         params:

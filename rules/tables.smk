@@ -2,7 +2,6 @@
 
 
 rule tables:
-    "Gather the tables."
     input:
         metrics=PLAN.metrics(),
         comparisons=PLAN.comparisons(),
@@ -21,6 +20,8 @@ rule tables:
         ],
     log:
         "results/logs/tables.log",
+    "Gather the tables."
+    localrule: True
     conda:
         "../envs/environment.yaml"
     params:
@@ -60,6 +61,8 @@ for BENCHMARK in [one for one in PLAN.benchmarks if PLAN.ranked(one)]:
             f"{PLAN.log}/rank.log",
         wildcard_constraints:
             benchmark=BENCHMARK,
+        group:
+            "compare"
         conda:
             "../envs/environment.yaml"
         params:
