@@ -1,9 +1,12 @@
+import os
+
 from snakemake.utils import min_version
 
 min_version("9.11")
 
 
-configfile: "config.yaml"
+# with --directory, of that folder if it has one
+configfile: "config.yaml" if os.path.exists("config.yaml") else f"{workflow.basedir}/config.yaml"
 
 
 report: "rules/captions/start.rst"
@@ -29,6 +32,16 @@ include: "rules/documents.smk"
 include: "rules/pictures.smk"
 
 
+# a cluster's nodes may have no way out, and what is left is short
+localrules:
+    all,
+    download,
+    tables,
+    available,
+    book,
+    reference,
+
+
 onstart:
     pass_on_signals()
 
@@ -50,4 +63,3 @@ rule all:
             for kind, one in PICTURES.items()
             for name in one["names"](benchmark)
         ],
-    localrule: True

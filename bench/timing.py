@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
 # the library, for scripts in this folder
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow_scripts"))
 
@@ -15,6 +13,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow_scripts"))
 def wait(device: str) -> None:
     """Until the device has done what it was given."""
     if device == "cuda":
+        import torch
+
         torch.cuda.synchronize()
 
 

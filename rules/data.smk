@@ -2,14 +2,13 @@
 
 
 rule download:
+    "Fetch one file of a dataset and check it."
     output:
         "data/raw/{dataset}/{file}",
     log:
         "results/logs/download/{dataset}/{file}.log",
     wildcard_constraints:
         file=one_of({re.escape(file) for entry in REGISTRY.values() for file in entry.files}),
-    "Fetch one file of a dataset and check it."
-    localrule: True
     conda:
         "../envs/environment.yaml"
     script:

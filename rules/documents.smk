@@ -6,7 +6,11 @@ RECORDED = set(map(os.path.relpath, ROOT.glob("studies/results/*.csv")))
 if config["study"]:
     RECORDED.add(f"studies/results/{config['study']['name']}.csv")
 
+    localrules:
+        record,
+
     rule record:
+        "Keep the numbers of the config's study, to be committed."
         input:
             metrics="results/tables/metrics.csv",
             costs="results/tables/costs.csv",
@@ -14,8 +18,6 @@ if config["study"]:
             f"studies/results/{config['study']['name']}.csv",
         log:
             "results/logs/record.log",
-        "Keep the numbers of the config's study, to be committed."
-        localrule: True
         conda:
             "../envs/environment.yaml"
         params:
@@ -27,6 +29,7 @@ if config["study"]:
 
 
 rule book:
+    "Write docs/results.md from the numbers of all studies."
     input:
         published=os.path.relpath(ROOT / "benchmarks" / "published.csv"),
         studies=sorted(map(os.path.relpath, ROOT.glob("studies/*.yaml"))),
@@ -35,8 +38,6 @@ rule book:
         "docs/results.md",
     log:
         "results/logs/book.log",
-    "Write docs/results.md from the numbers of all studies."
-    localrule: True
     conda:
         "../envs/environment.yaml"
     params:
@@ -47,6 +48,7 @@ rule book:
 
 
 rule reference:
+    "Write the pages of docs/ on configuration and image sets."
     input:
         sorted(
             os.path.relpath(path)
@@ -59,8 +61,6 @@ rule reference:
         data="docs/data.md",
     log:
         "results/logs/reference.log",
-    "Write the pages of docs/ on configuration and image sets."
-    localrule: True
     conda:
         "../envs/environment.yaml"
     params:

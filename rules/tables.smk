@@ -2,6 +2,7 @@
 
 
 rule tables:
+    "Gather the tables."
     input:
         metrics=PLAN.metrics(),
         comparisons=PLAN.comparisons(),
@@ -20,8 +21,6 @@ rule tables:
         ],
     log:
         "results/logs/tables.log",
-    "Gather the tables."
-    localrule: True
     conda:
         "../envs/environment.yaml"
     params:

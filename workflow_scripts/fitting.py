@@ -11,7 +11,8 @@ from ood.images import ImageSet
 from ood.lineage import digest
 from workflow_job import Work
 
-LOCKS = Path(".snakemake/gpu_locks")
+# of this machine: others may share the folder
+LOCKS = Path(".snakemake/gpu_locks") / os.uname().nodename
 
 
 @contextmanager

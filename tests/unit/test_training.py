@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import threading
 from collections import OrderedDict
 
 import numpy as np
@@ -520,6 +521,25 @@ def test_jobs_take_different_gpus_and_wait_for_a_free_one(tmp_path, monkeypatch)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     with training.machine("auto", "float32", 500, tmp_path) as freed:
         assert freed.device.index == 0
+
+
+def test_more_jobs_than_gpus_wait_their_turn(tmp_path, monkeypatch):
+    """What a `gpu` resource above the number of devices comes to."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    taken = threading.Event()
+
+    def second():
+        with training.machine("cuda", "float32", 500, tmp_path):
+            taken.set()
+
+    waiting = threading.Thread(target=second)
+    with training.machine("cuda", "float32", 500, tmp_path):
+        waiting.start()
+        assert not taken.wait(1)
+    assert taken.wait(5)
+    waiting.join()
 
 
 NETS = {

@@ -72,13 +72,13 @@ class Standing:
     left_out: dict[str, int] = field(default_factory=dict)
 
 
-def standing(results: Path, asked: list[Path], root: Path, config: dict) -> Standing:
+def standing(results: Path, asked: Iterable[Path], root: Path, config: dict) -> Standing:
     """Compare what each method's metrics were made from with what they would be made from today.
 
     :param asked: metrics of the config's own pairs, which are up to date
     :param root: the workflow's folder
     """
-    found, digests = Standing(), {}
+    found, digests, asked = Standing(), {}, set(asked)
     for path in sorted(results.glob("*/*/seed*/metrics/*/made_from*.json")):
         folder, suffix = path.parent, path.stem.removeprefix("made_from")
         scale, benchmark, method = folder.parts[-5], folder.parts[-4], folder.name
