@@ -4,7 +4,7 @@
 
 Nothing is trained. A plan is `snakemake --dry-run` of the default benchmark, here and for Slurm,
 where jobs are put into groups; tables are `snakemake available` over metrics that were copied from
-two real ones under other names and seeds. Seconds are of one run; memory is the process's peak.
+two real ones under other names and seeds. Seconds are the processor's, of one run; memory is the process's peak.
 """
 
 import argparse
@@ -13,7 +13,6 @@ import pstats
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import timing
@@ -41,17 +40,15 @@ HEADER = [
 
 
 def measured(command: list[str], folder: Path) -> tuple[float, float, str]:
-    """Seconds, peak MiB and text of a command."""
-    begun = time.perf_counter()
+    """Seconds of the processor, peak MiB and text of a command."""
     with tempfile.TemporaryFile("w+") as out:
         process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - begun
         out.seek(0)
         text = out.read()
     if status:
         raise SystemExit(f"{' '.join(command)}:\n{text[-3000:]}")
-    return seconds, usage.ru_maxrss / 1024, text
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text
 
 
 def configure(folder: Path, **changes: object) -> dict:

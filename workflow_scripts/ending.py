@@ -3,6 +3,7 @@
 import logging
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 
@@ -16,21 +17,33 @@ class Failures(logging.Handler):
     """Listens to Snakemake's logger. A quiet terminal hides its errors."""
 
     def __init__(self):
-        super().__init__(logging.ERROR)
-        self._found: dict[str, str] = {}
+        super().__init__(logging.INFO)
+        # by job: rule, log, and whether it was one of a group
+        self._found: dict[int, tuple[str, str, bool]] = {}
         self._killed = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        if getattr(getattr(record, "event", None), "name", "") == "JOB_ERROR":
+        event = getattr(getattr(record, "event", None), "name", "")
+        if event == "JOB_ERROR":
             place = record.log[0] if record.log else "above"
-            self._found[place] = record.rule_name
+            self._found[record.jobid] = record.rule_name, place, record.indent
+        elif event == "JOB_FINISHED":
+            # a further attempt may succeed
+            self._found.pop(record.job_id, None)
         # 137: as a shell says it
         self._killed |= any(one in str(record.msg) for one in ("SIGKILL", "exit status 137"))
 
     def lines(self) -> list[str]:
         """A line for each job that failed: its rule, and where the whole story is."""
-        found = [f"failed: {rule}, see {place}" for place, rule in self._found.items()]
+        # a cluster reports all jobs of a group, those that ended well or never began too
+        told = [one for one in self._found.values() if not one[2] or _says_why(one[1])]
+        found = [f"failed: {rule}, see {place}" for rule, place, _ in told or self._found.values()]
         return [*found, *[KILLED] * self._killed]
+
+
+def _says_why(place: str) -> bool:
+    path = Path(place)
+    return path.exists() and " ERROR " in path.read_text(errors="replace")
 
 
 def pass_on_signals() -> None:

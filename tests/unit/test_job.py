@@ -198,16 +198,30 @@ def test_a_log_on_a_full_disk_is_named(snakemake, capsys, monkeypatch):
     assert "Traceback" not in text
 
 
+def told(failures, name, level=logging.ERROR, message="", **more):
+    record = {"msg": message, "levelno": level, "event": SimpleNamespace(name=name)} | more
+    failures.emit(logging.makeLogRecord(record))
+
+
 def test_a_failed_job_is_named_with_its_log_and_a_killed_one_with_what_to_do():
     failures = ending.Failures()
-    error = SimpleNamespace(name="JOB_ERROR")
-    for message, more in (
-        ("", {"event": error, "rule_name": "train", "log": ["results/logs/a.log"]}),
-        ("", {"event": error, "rule_name": "plot", "log": []}),
-        ("died with <Signals.SIGKILL: 9>", {}),
-    ):
-        record = logging.makeLogRecord({"msg": message, "levelno": logging.ERROR} | more)
-        failures.emit(record)
+    log = ["results/logs/a.log"]
+    told(failures, "JOB_ERROR", jobid=1, rule_name="train", log=log, indent=False)
+    told(failures, "JOB_ERROR", jobid=2, rule_name="plot", log=[], indent=False)
+    told(failures, None, message="died with <Signals.SIGKILL: 9>")
     lines = failures.lines()
     assert lines[:2] == ["failed: train, see results/logs/a.log", "failed: plot, see above"]
     assert lines[2].startswith("A job was killed. Memory may have run out")
+    told(failures, "JOB_FINISHED", logging.INFO, job_id=1)
+    assert failures.lines()[0] == "failed: plot, see above"
+
+
+def test_of_a_group_the_job_that_failed_is_named(tmp_path):
+    failures = ending.Failures()
+    texts = {"score": "05:00 INFO scored", "evaluate": "05:01 ERROR no label 3", "plot": None}
+    for number, (rule, text) in enumerate(texts.items()):
+        log = tmp_path / f"{rule}.log"
+        if text:
+            log.write_text(text)
+        told(failures, "JOB_ERROR", jobid=number, rule_name=rule, log=[str(log)], indent=True)
+    assert failures.lines() == [f"failed: evaluate, see {tmp_path}/evaluate.log"]
