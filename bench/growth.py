@@ -4,7 +4,8 @@
 
 Nothing is trained. A plan is `snakemake --dry-run` of the default benchmark, here and for Slurm,
 where jobs are put into groups; tables are `snakemake available` over metrics that were copied from
-two real ones under other names and seeds. Seconds are the processor's, of one run; memory is the process's peak.
+two real ones under other names and seeds. Seconds are the processor's, of one run; memory is the
+process's peak.
 """
 
 import argparse
