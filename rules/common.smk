@@ -41,8 +41,8 @@ if PLAN.reference not in {name for one in PLAN.benchmarks.values() for name in o
     )
 FAILURES = Failures()
 logger.addHandler(FAILURES)
-# what a job that trains or scores needs: minutes and MiB. Of quick and smoke twice the most that was
-# measured (docs/cluster.md), of paper a guess
+# what a job that trains or scores needs: minutes and MiB. Of quick and smoke about twice the most
+# that costs.csv has shown, of paper a guess
 NEEDS = {
     "train": {"smoke": (10, 1500), "quick": (120, 5000), "paper": (2880, 16000)}[PLAN.scale],
     "score": {"smoke": (5, 1500), "quick": (30, 5000), "paper": (480, 16000)}[PLAN.scale],

@@ -1,9 +1,13 @@
 """What is read is what was written: every kind of file, damaged, cut off or exchanged."""
 
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from ood import images, scores
+from ood import files, images, scores
 from ood.errors import InputError
 from ood.files import load_json, save_json
 
@@ -83,3 +87,19 @@ def test_a_flipped_bit_in_an_image_set_is_an_error(tmp_path, place):
     flip(path, place)
     with pytest.raises(InputError, match=r"a\.npz: "):
         images.ImageSet.load(path)
+
+
+def test_folders_that_cannot_be_written_to_are_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files.check_places("results")
+    Path("results").symlink_to(tmp_path / "gone")
+    with pytest.raises(InputError, match="results is a link to .*gone, which is not there"):
+        files.check_places("results")
+    full = SimpleNamespace(free=0)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda place: full)
+    for set_to, named in ((str(tmp_path), str(tmp_path)), (None, tempfile.gettempdir())):
+        monkeypatch.delenv("TMPDIR", raising=False)
+        if set_to:
+            monkeypatch.setenv("TMPDIR", set_to)
+        with pytest.raises(InputError, match=f"{named}: less than 1 MiB is free"):
+            files.check_places()

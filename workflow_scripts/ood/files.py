@@ -114,9 +114,9 @@ def check_places(*folders: str) -> None:
                 "or set the link anew"
             )
     # some libraries ask this variable alone, where tempfile goes on to a folder that works
-    temporary = Path(os.environ.get("TMPDIR", ""))
-    if not temporary.is_dir():
-        temporary = Path(tempfile.gettempdir())
+    temporary = os.environ.get("TMPDIR", "")
+    if not Path(temporary).is_dir() or not temporary:
+        temporary = tempfile.gettempdir()
     if shutil.disk_usage(temporary).free < 1 << 20:
         raise InputError(
             f"{temporary}: less than 1 MiB is free for temporary files: make room, or set "
