@@ -93,7 +93,7 @@ def test_folders_that_cannot_be_written_to_are_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     files.check_places("results")
     Path("results").symlink_to(tmp_path / "gone")
-    with pytest.raises(InputError, match="results is a link to .*gone, which is not there"):
+    with pytest.raises(InputError, match=r"results is a link to .*gone, which is not there"):
         files.check_places("results")
     full = SimpleNamespace(free=0)
     monkeypatch.setattr(files.shutil, "disk_usage", lambda place: full)
