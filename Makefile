@@ -2,7 +2,7 @@ PYTHON ?= python3
 SNAKEMAKE = .venv/bin/snakemake
 INSTALLED = .venv/.installed
 
-.PHONY: run report help test lint docs bench clean
+.PHONY: run report help test lint docs bench slurm clean
 
 run: $(INSTALLED)
 	@.venv/bin/python workflow_scripts/unlock.py
@@ -23,6 +23,7 @@ help:
 	@echo "make test    run the tests"
 	@echo "make lint    ruff, snakefmt, snakemake --lint"
 	@echo "make docs    the documents as pages: site/index.html"
+	@echo "make slurm   install what profiles/slurm needs"
 	@echo "make bench   time scores, metrics and training against libraries; writes docs/speed.md"
 	@echo "make clean   delete results/ and data/"
 	@echo
@@ -50,6 +51,9 @@ docs: $(INSTALLED)
 bench: $(INSTALLED)
 	.venv/bin/python -m pip install --disable-pip-version-check -q -r bench/requirements.txt
 	.venv/bin/python bench/cpu.py --out docs/speed.md
+
+slurm: $(INSTALLED)
+	.venv/bin/python -m pip install --disable-pip-version-check -c requirements.lock -r envs/slurm.txt
 
 clean:
 	rm -rf results data site .snakemake

@@ -247,7 +247,7 @@ def test_another_scale_overwrites_nothing(finished):
     planned = finished.planned("--config", "scale=quick")
     assert planned["train_classifier"] == planned["fine_tune_cmg"] == 1
     text = finished.run("--dry-run", "--config", "scale=quick", "--quiet", "host")
-    written = set(re.findall(r"^    output: (.*)", text, re.M))
+    written = set(re.findall(r"^ +output: (.*)", text, re.M))
     assert len(written) > 10
     assert not [line for line in written if "results/smoke/" in line]
 
