@@ -2,8 +2,8 @@
 
     python bench/growth.py [--seeds 1 5 52 156] [--out docs/growth.md]
 
-Nothing is trained. A plan is `snakemake --dry-run` of the default benchmark, here and for Slurm,
-where jobs are put into groups; tables are `snakemake available` over metrics that were copied from
+Nothing is trained. A plan is `snakemake --dry-run` of the default benchmark, without and with
+the groups of the Slurm profile; tables are `snakemake available` over metrics that were copied from
 two real ones under other names and seeds. Seconds are the processor's, of one run; memory is the
 process's peak.
 """
@@ -110,7 +110,9 @@ def grown(folder: Path, seeds: int) -> list[str]:
     seconds, memory, text = measured([*plan, "--cores", "1"], folder)
     jobs = next(line.split()[1] for line in text.splitlines() if line.startswith("total"))
     own = own_seconds(folder)
-    grouped = measured([*plan, "--profile", str(ROOT / "profiles/slurm")], folder)
+    groups = load_yaml(ROOT / "profiles/slurm/config.yaml")["group-components"].items()
+    flags = ["--group-components", *(f"{name}={count}" for name, count in groups)]
+    grouped = measured([*plan, "--cores", "1", *flags], folder)
     configure(folder, methods=SMALL, reference=SMALL[0])
     measured([*SNAKEMAKE, "tables", "--cores", "2"], folder)
     cells = make_up(folder, seeds)

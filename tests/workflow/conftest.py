@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 from recipes import edit_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -132,11 +133,16 @@ def fresh(tmp_path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def first_run(tmp_path_factory) -> Project:
-    """The workflow after its first run; tests work on copies."""
-    project = new_project(tmp_path_factory.mktemp("workflow") / "finished")
-    project.run()
-    return project
+def first_run(tmp_path_factory, worker_id) -> Project:
+    """The workflow after its first run, one for all of xdist's workers; tests work on copies."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "first_run"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            project = new_project(base / "first_run_unfinished")
+            project.run()
+            project.folder.rename(folder)
+    return Project(folder)
 
 
 @pytest.fixture
