@@ -7,6 +7,14 @@ from PIL import Image
 
 from ood.files import load_json
 
+PICTURES = [
+    "results/plots/smoke/tiny/vmdls_latents/vmdls.png",
+    "results/plots/smoke/tiny/vmdls_latents/tuned.png",
+    "results/plots/smoke/tiny/reconstructions/vmdls_autoencoder.png",
+    "results/plots/smoke/tiny/curves/seed0/models/vmdls_encoder.png",
+]
+F1 = [f"results/plots/smoke/tiny/f1/{name}.png" for name in ("unseen_digits", "uniform", "noisy")]
+
 
 @pytest.fixture(scope="module")
 def latent(make_project, tmp_path_factory):
@@ -35,7 +43,7 @@ def latent(make_project, tmp_path_factory):
         methods=["vmdls", "vmdls_unweighted", "tuned", "msp_backbone", "brightness"],
         reference="msp_backbone",
     )
-    project.run()
+    project.run("results/tables/metrics.csv", *F1, *PICTURES)
     return project
 
 
@@ -70,15 +78,7 @@ def test_f1_over_thresholds_is_a_table_and_a_picture(latent, ood):
         assert min(picture.size) > 300
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "results/plots/smoke/tiny/vmdls_latents/vmdls.png",
-        "results/plots/smoke/tiny/vmdls_latents/tuned.png",
-        "results/plots/smoke/tiny/reconstructions/vmdls_autoencoder.png",
-        "results/plots/smoke/tiny/curves/seed0/models/vmdls_encoder.png",
-    ],
-)
+@pytest.mark.parametrize("name", PICTURES)
 def test_pictures(latent, name):
     with Image.open(latent.path(name)) as picture:
         assert min(picture.size) > 200
