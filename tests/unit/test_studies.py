@@ -17,7 +17,8 @@ FILES = sorted((ROOT / "studies").glob("*.yaml"))
 RESULTS = {path.stem: pd.read_csv(path) for path in (ROOT / "studies/results").glob("*.csv")}
 PUBLISHED = pd.read_csv(ROOT / "benchmarks/published.csv")
 RUN = {"scale": "smoke", "precision": "float32", "revision": "abc", "machine": "m, 2 cores"}
-ABOUT = {"name": "s", "title": "T", "question": "Q?", "finding": "F.", "measures": ["auroc"]}
+ABOUT = {"name": "s", "title": "T's own", "question": "Q?", "finding": "F. G."}
+ABOUT |= {"measures": ["auroc"]}
 STAND_INS = {"notmnist": "notmnist_sample"}
 
 
@@ -112,7 +113,8 @@ def test_the_book_puts_each_number_beside_the_published_one():
     ]
     assert "4 core minutes on m, 2 cores; revision abc" in text
     assert "ID accuracy: `msp` 50.0, `energy` 50.0" in text
-    assert "**Finding.** F." in text
+    assert "**Finding.** F. G." in text
+    assert re.search(r"\| \[T's own\]\(#ts-own\) +\| Q\? +\| 4 +\| F +\|\n", text)
 
 
 def test_what_was_not_run_is_visibly_empty():
@@ -122,6 +124,7 @@ def test_what_was_not_run_is_visibly_empty():
     )
     text = studies.book([make_study()], {}, published)
     assert "Not run yet." in text
+    assert re.search(r"\| Q\? +\| – +\| not run yet \|\n", text)
     assert lines(text) == [["msp", "mnist", "auroc", "final", "–", "75.00", "–", ""]]
 
 

@@ -5,6 +5,7 @@ can be committed; ``book`` writes all of them as Markdown.
 """
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,7 +110,7 @@ def book(studies: list[Study], results: dict[str, pd.DataFrame], published: pd.D
     :param results: what ``record`` gave, by study; missing for one that was not run
     :param published: ``benchmark, method, ood_set, metric, protocol, published``
     """
-    parts = [HEAD.rstrip()]
+    parts = [HEAD.rstrip(), _overview(studies, results)]
     for study in studies:
         about, ours = study.about, results.get(study.about["name"])
         parts += [f"## {about['title']}", f"`studies/{about['name']}.yaml`. {about['question']}"]
@@ -124,6 +125,19 @@ def book(studies: list[Study], results: dict[str, pd.DataFrame], published: pd.D
         if about["finding"]:
             parts.append(f"**Finding.** {about['finding']}")
     return "\n\n".join(parts) + "\n"
+
+
+def _overview(studies: list[Study], results: dict[str, pd.DataFrame]) -> str:
+    """A line per study: what it asks, what it cost, and the first sentence of what it found."""
+    rows = []
+    for about in (study.about for study in studies):
+        anchor = re.sub(r"[^\w -]", "", about["title"].lower()).replace(" ", "-")
+        ours = results.get(about["name"])
+        cost = NOTHING if ours is None else f"{ours['core_minutes'].iloc[0]}"
+        answer = "not run yet" if ours is None else about["finding"].partition(". ")[0]
+        answer = answer.removesuffix(".")
+        rows.append([f"[{about['title']}](#{anchor})", about["question"], cost, answer])
+    return markdown(["study", "question", "core minutes", "in short"], rows)
 
 
 def _facts(ours: pd.DataFrame) -> str:
