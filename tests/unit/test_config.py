@@ -58,6 +58,16 @@ def test_every_benchmark_is_valid_at_every_scale(scale):
     assert set(load(ROOT, benchmarks=BENCHMARKS, scale=scale)) == set(BENCHMARKS)
 
 
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_plain_net_is_trained_as_long_as_oodgens(scale):
+    """Else what OODGen gains could be its longer training."""
+    found = load(ROOT, benchmarks=BENCHMARKS, scale=scale)
+    both = [one.models for one in found.values() if "oodgen_classifier" in one.models]
+    assert len(both) >= 4
+    for models in both:
+        assert models["small_classifier"]["epochs"] == models["oodgen_classifier"]["epochs"]
+
+
 def test_the_partitions_are_those_of_the_paper():
     found = load(ROOT, benchmarks=BENCHMARKS)
     for dataset, unseen in (("mnist", "unseen_digits"), ("cifar10", "unseen_classes")):
