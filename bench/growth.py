@@ -26,15 +26,6 @@ from ood.provenance import made_from
 ROOT = Path(__file__).parents[1]
 SNAKEMAKE = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
 SMALL = ["brightness", "complexity"]
-PROFILED = """
-import cProfile, runpy, sys
-path = sys.argv.pop(1)
-profile = cProfile.Profile()
-try:
-    profile.runcall(runpy.run_module, "snakemake", run_name="__main__", alter_sys=True)
-finally:
-    profile.dump_stats(path)
-"""
 HEADER = [
     "cells",
     "jobs",
@@ -70,7 +61,7 @@ def configure(folder: Path, **changes: object) -> dict:
 def own_seconds(folder: Path) -> float:
     """Seconds of a plan spent in lines of the workflow, by a profile, which slows them."""
     profile = folder / "profile"
-    command = [sys.executable, "-c", PROFILED, str(profile), *SNAKEMAKE[3:]]
+    command = [sys.executable, "-m", "cProfile", "-o", str(profile), *SNAKEMAKE[1:]]
     measured([*command, "--dry-run", "--cores", "1"], folder)
     stats: dict = pstats.Stats(str(profile)).stats
     own = (f"{ROOT}/workflow_scripts/", f"{ROOT}/rules/", f"{ROOT}/Snakefile")

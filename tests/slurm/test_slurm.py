@@ -15,7 +15,12 @@ from workflow.conftest import Project, new_project
 
 pytestmark = [
     pytest.mark.slurm,
-    pytest.mark.skipif(not shutil.which("sbatch"), reason="needs Slurm"),
+    pytest.mark.skipif(
+        not shutil.which("sbatch"),
+        reason="no sbatch here: Slurm is a service of the system, which pip cannot install; "
+        "CONTRIBUTING, 'A Slurm on one node', sets one up. Without one, test_cluster.py looks at "
+        "the plan with the profile's groups and requests",
+    ),
 ]
 RUN = "results/smoke/tiny/seed0"
 MODEL = f"{RUN}/models/classifier/model.pt"

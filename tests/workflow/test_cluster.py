@@ -30,7 +30,11 @@ def test_the_default_is_at_most_forty_submissions(fresh):
     assert set(groups) == {"images", "score", "generate", "compare", "draw", "plots", "fine_tune"}
 
 
-@pytest.mark.parametrize(("device", "gpus"), [("cpu", "0"), ("cuda", "1")])
+# where the jobs run here, auto is what is here; on a cluster it is 0, see tests/slurm
+HERE = "1" if shutil.which("nvidia-smi") else "0"
+
+
+@pytest.mark.parametrize(("device", "gpus"), [("cpu", "0"), ("cuda", "1"), ("auto", HERE)])
 def test_nets_ask_for_a_gpu_by_device_and_nothing_else_does(fresh, device, gpus):
     text = planned(fresh, "--config", f"device={device}", "scale=quick")
     found = dict(re.findall(r"rule (\w+):.*?resources: ([^\n]*)", text, re.S))
@@ -43,7 +47,16 @@ def test_nets_ask_for_a_gpu_by_device_and_nothing_else_does(fresh, device, gpus)
         )
     light = asked["evaluate_tiny"]
     assert asked["train_classifier"] > asked["score_tiny_cmg_energy"] > light
+    assert asked["tables"] == light
     assert all(one == light for rule, one in asked.items() if rule.startswith("plot"))
+
+
+def test_smoke_asks_for_little(fresh):
+    asked = re.findall(r"resources: ([^\n]*)", planned(fresh))
+    assert len(asked) > 10
+    for resources in asked:
+        assert int(re.search(r"mem_mb=(\d+)", resources)[1]) <= 2000
+        assert int(re.search(r"runtime=(\d+)", resources)[1]) <= 10
 
 
 def test_another_folder_takes_the_results_and_may_have_a_config(fresh, tmp_path):

@@ -114,8 +114,8 @@ def check_places(*folders: str) -> None:
                 "or set the link anew"
             )
     # some libraries ask this variable alone, where tempfile goes on to a folder that works
-    temporary = os.environ.get("TMPDIR", "")
-    if not Path(temporary).is_dir() or not temporary:
+    temporary = os.environ.get("TMPDIR")
+    if not temporary or not Path(temporary).is_dir():
         temporary = tempfile.gettempdir()
     if shutil.disk_usage(temporary).free < 1 << 20:
         raise InputError(

@@ -131,6 +131,7 @@ def _overview(studies: list[Study], results: dict[str, pd.DataFrame]) -> str:
     """A line per study: what it asks, what it cost, and the first sentence of what it found."""
     rows = []
     for about in (study.about for study in studies):
+        # as both GitHub and mkdocs name a heading
         anchor = re.sub(r"[^\w -]", "", about["title"].lower()).replace(" ", "-")
         ours = results.get(about["name"])
         cost = NOTHING if ours is None else f"{ours['core_minutes'].iloc[0]}"
