@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from filelock import FileLock
+from PIL import Image
 from recipes import edit_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -93,6 +94,12 @@ class Project:
             for path in sorted(self.folder.glob(pattern))
             if path.is_file()
         }
+
+    def check_picture(self, name: str, side: int = 200) -> None:
+        """A picture of more than ``side`` pixels either way, with something drawn on it."""
+        with Image.open(self.path(name)) as picture:
+            assert min(picture.size) > side
+            assert len(picture.convert("L").getcolors()) > 5
 
     def copy(self, folder: Path) -> "Project":
         shutil.copytree(self.folder, folder)
