@@ -546,6 +546,21 @@ def test_a_grid_is_a_model_for_each_combination():
         assert {key: value for key, value in same.items() if key not in ("l2",)} == rest
 
 
+@pytest.mark.parametrize("benchmark", ["fashion_mnist", "cifar10"])
+def test_quick_has_the_ends_of_the_papers_grid(benchmark):
+    """Without an L2 weight the background model learns more than the background."""
+    found = load(ROOT, benchmarks=[benchmark])[benchmark]
+    pairs = {
+        name: [
+            (found.models[one]["mutation_rate"], found.models[one]["l2"])
+            for one in found.methods[name]["backgrounds"]
+        ]
+        for name in ("likelihood_ratio", "likelihood_ratio_mutation")
+    }
+    assert pairs["likelihood_ratio"] == [(0.1, 0), (0.1, 100), (0.3, 0), (0.3, 100)]
+    assert pairs["likelihood_ratio_mutation"] == [(0.1, 0), (0.3, 0)]
+
+
 def test_a_variant_of_a_grid_has_a_grid_of_its_own():
     variants = {"likelihood_ratio": {"backgrounds.filters": [8]}}
     found = load(ROOT, methods=["likelihood_ratio"], variants=variants, reference="msp")["digits"]
