@@ -68,6 +68,15 @@ def test_the_plain_net_is_trained_as_long_as_oodgens(scale):
         assert models["small_classifier"]["epochs"] == models["oodgen_classifier"]["epochs"]
 
 
+@pytest.mark.parametrize("scale", SCALES)
+def test_members_are_trained_as_long_as_the_one_net_that_they_are_compared_with(scale):
+    found = load(ROOT, benchmarks=["digits", "mnist", "cifar10"], scale=scale)
+    for benchmark in found.values():
+        members = benchmark.methods["leave_out"]["members"]
+        epochs = {benchmark.models[name]["epochs"] for name in members}
+        assert epochs == {benchmark.models["single_classifier"]["epochs"]}
+
+
 def test_the_partitions_are_those_of_the_paper():
     found = load(ROOT, benchmarks=BENCHMARKS)
     for dataset, unseen in (("mnist", "unseen_digits"), ("cifar10", "unseen_classes")):
