@@ -557,7 +557,7 @@ def test_a_grid_is_a_model_for_each_combination():
 
 @pytest.mark.parametrize("benchmark", ["fashion_mnist", "cifar10"])
 def test_quick_has_the_ends_of_the_papers_grid(benchmark):
-    """Without an L2 weight the background model learns more than the background."""
+    """The L2 weight is half of what the paper chooses; `quick` once left it out."""
     found = load(ROOT, benchmarks=[benchmark])[benchmark]
     pairs = {
         name: [

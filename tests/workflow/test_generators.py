@@ -50,7 +50,8 @@ def test_every_method_variant_and_protocol_has_its_rows(generated):
 
 
 def test_the_generated_set_is_half_of_each_type(generated):
-    folder = generated.path("results/smoke/tiny/seed0/pseudo_ood/oodgen_classifier")
+    made = "results/smoke/tiny/seed0/pseudo_ood/oodgen_classifier"
+    folder = generated.path(made)
     manifest = load_json(folder / "test.json")
     assert manifest["images_per_label"] == {"0": 54, "1": 53}
     assert set(table(generated).query("ood_set == 'generated'")["n_ood"]) == {107}
@@ -60,7 +61,7 @@ def test_the_generated_set_is_half_of_each_type(generated):
             assert file["images"].dtype == np.uint8
             assert set(file["labels"]) == {0, 1, 2}
     for name in ("grid", "latents"):
-        generated.check_picture(folder / f"{name}.png")
+        generated.check_picture(f"{made}/{name}.png")
     for name in PICTURES:
         generated.check_picture(name)
 
