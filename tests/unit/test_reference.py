@@ -16,6 +16,16 @@ def test_the_pages_are_those_of_todays_files():
     assert (DOCS / "data.md").read_text() == reference.data()
 
 
+def test_a_scale_within_a_setting_counts_as_a_difference():
+    """The learning rate lies within the optimizer; a depth only DenseNet has."""
+    mnist = reference.configuration(ROOT).split("### Recipe `mnist`")[1].split("### Recipe")[0]
+    (row,) = re.findall(r"\| `foreground` +\| `optimizer` +\| (.*?) +\| (.*?) +\|", mnist)
+    assert "learning_rate: 0.0001" in row[0] and "decay: 0.999995" in row[0]
+    assert "learning_rate: 0.002" in row[1] and "linear: 0.02" in row[1]
+    cifar = reference.configuration(ROOT).split("### Recipe `cifar`")[1].split("### Recipe")[0]
+    assert re.search(r"\| `leave_out_member` +\| `depth` +\| `100` +\| – +\|", cifar)
+
+
 def test_every_page_is_in_the_navigation_and_every_link_leads_somewhere():
     listed = set(re.findall(r"[\w/]+\.md", (ROOT / "mkdocs.yml").read_text()))
     pages = {str(path.relative_to(DOCS)) for path in DOCS.glob("**/*.md")}

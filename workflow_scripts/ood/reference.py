@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from ood.config import Loader, load_yaml
+from ood.config import Loader, at_scale, load_yaml
 from ood.registry import ID_NOISES, NOISES, REGISTRY, Dataset
 from ood.tables import markdown
 
@@ -51,7 +51,7 @@ def configuration(root: Path) -> str:
                 markdown(["setting", "allowed"], _settings(schema, loader, "weights")),
             ]
     parts.append("## What `quick` changes of `paper`")
-    parts.append("Settings that are the same at both scales are left out.")
+    parts.append("Settings that are the same at both scales are left out. A dash: not set.")
     for folder in sorted((root / "benchmarks/recipes").iterdir()):
         parts.append(f"### Recipe `{folder.name}`")
         parts.append(markdown(["of", "setting", "paper", "quick"], _scales(loader, folder.name)))
@@ -162,15 +162,15 @@ def _limits(schema: dict) -> str:
 
 
 def _scales(loader: Loader, family: str) -> list[list[str]]:
-    """Settings of a family's entries that differ between the scales."""
+    """Settings of a family's entries whose resolved values differ between the scales."""
     rows = []
     entries, _ = loader.entries(family)
     for section in ("models", "methods"):
         for name, settings in entries.get(section, {}).items():
-            for key, value in settings.items():
-                by_scale = isinstance(value, dict) and {"quick", "paper"} <= set(value)
-                if by_scale and value["quick"] != value["paper"]:
-                    both = [f"`{_yaml(value[scale])}`" for scale in ("paper", "quick")]
+            paper, quick = (at_scale(settings, scale) for scale in ("paper", "quick"))
+            for key in settings:
+                both = [f"`{_yaml(one[key])}`" if key in one else "–" for one in (paper, quick)]
+                if both[0] != both[1]:
                     rows.append([f"`{name}`", f"`{key}`", *both])
     return rows
 
