@@ -13,6 +13,7 @@ if config["study"]:
         "Keep the numbers of the config's study, to be committed."
         input:
             metrics="results/tables/metrics.csv",
+            comparisons="results/tables/comparisons.csv",
             costs="results/tables/costs.csv",
         output:
             f"studies/results/{config['study']['name']}.csv",

@@ -2,12 +2,12 @@
 
 
 use rule train as train_leave_out_member with:
-    "Train a member, which leaves one group of classes out."
+    "Train a member, which leaves one group of classes out, or none."
     input:
         unpack(edges(PLAN.id_images, PLAN.validation_images)),
         weights=PLAN.weights,
     wildcard_constraints:
-        model=PLAN.models_of_type("leave_out_member"),
+        model=PLAN.models_of_type("leave_out_member", "plain_member"),
     params:
         validation=PLAN.validation_set,
 

@@ -78,6 +78,7 @@ for BENCHMARK, SUFFIX in PLAN.evaluation_jobs():
         params:
             **PLAN.code("evaluate.py"),
             pairs=PLAN.pairs,
+            test_scores_seen=PLAN.test_scores_seen,
             suffix=SUFFIX,
             scale=PLAN.scale,
             bootstrap=config["bootstrap"],
@@ -91,7 +92,7 @@ for BENCHMARK, SUFFIX in PLAN.evaluation_jobs():
 for BENCHMARK in PLAN.compared():
 
     rule:
-        "Compare the methods of a benchmark with the reference method, on the same images."
+        "Compare the methods of a benchmark with their reference methods, on the same images."
         name:
             name_of("compare", BENCHMARK)
         input:
@@ -113,7 +114,7 @@ for BENCHMARK in PLAN.compared():
             "../envs/environment.yaml"
         params:
             **PLAN.code("tables/compare.py"),
-            reference=PLAN.reference,
+            references=lambda w: PLAN.against_reference(w.benchmark),
             methods=lambda w: {
                 method: PLAN.made_from(w.benchmark, method)["digest"]
                 for method in PLAN.of(w).methods

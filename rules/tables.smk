@@ -27,6 +27,7 @@ rule tables:
         **PLAN.code("tables/gather.py"),
         metrics=PLAN.metrics(),
         root=os.path.relpath(ROOT),
+        positive=config["positive"],
     script:
         "../workflow_scripts/tables/gather.py"
 

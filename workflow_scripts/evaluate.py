@@ -16,6 +16,14 @@ def best_snapshot(known: dict, unknown: dict) -> str:
     )
 
 
+def seen(tuned_on: str, settings: list[str]) -> str:
+    """``tuned_on``, and which settings were chosen when test scores were known."""
+    if not settings:
+        return tuned_on
+    marked = f"{', '.join(settings)} with test scores known"
+    return marked if tuned_on == "nothing" else f"{tuned_on}; {marked}"
+
+
 def evaluate(known: dict, unknown: dict, pair: dict, suffix: str, resamples: int) -> dict:
     """Every metric of one pair.
 
@@ -80,7 +88,7 @@ with job(snakemake, several=True) as work:
             "group": pair["group"],
             "protocol": suffix.removeprefix(".") or "final",
             "scale": params.scale,
-            "tuned_on": "OOD test set" if oracle else tuned_on,
+            "tuned_on": "OOD test set" if oracle else seen(tuned_on, params.test_scores_seen),
             "id_dataset": pair["id_dataset"],
             "ood_dataset": pair["ood_dataset"],
             "parameters": about["parameters"],

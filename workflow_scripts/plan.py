@@ -85,8 +85,8 @@ class Plan:
         }
         return one_of(sorted(names))
 
-    def models_of_type(self, kind: str) -> str:
-        return self.named("models", lambda settings: settings["type"] == kind)
+    def models_of_type(self, *kinds: str) -> str:
+        return self.named("models", lambda settings: settings["type"] in kinds)
 
     def methods_of(self, pipeline: str) -> str:
         return self.named("methods", lambda settings: settings["pipeline"] == pipeline)
@@ -313,6 +313,10 @@ class Plan:
             for method in methods
         }
 
+    def test_scores_seen(self, w) -> list[str]:
+        """Settings that were chosen when test scores were known."""
+        return self.loader.test_scores_seen(self.of(w), w.method)
+
     def made_from(self, benchmark: str, method: str) -> dict:
         return made_from(self.loader, self.scripts, self.benchmarks[benchmark], method)
 
@@ -380,16 +384,14 @@ class Plan:
         return list(dict.fromkeys(jobs))
 
     def compared(self) -> list[str]:
-        """Benchmarks whose methods can be compared with the reference method."""
-        return [
-            name
-            for name, one in self.benchmarks.items()
-            if self.reference in one.methods and len(one.methods) > 1
-        ]
+        """Benchmarks with methods that can be compared with their reference method."""
+        return [name for name in self.benchmarks if self.against_reference(name)]
 
-    def against_reference(self, benchmark: str) -> list[str]:
-        """The methods that are compared."""
-        return [m for m in self.benchmarks[benchmark].methods if m != self.reference]
+    def against_reference(self, benchmark: str) -> dict[str, str]:
+        """The methods that are compared, each with the one that it is compared with."""
+        methods = self.benchmarks[benchmark].methods
+        chosen = {m: self.loader.config["references"].get(m, self.reference) for m in methods}
+        return {m: other for m, other in chosen.items() if other != m and other in methods}
 
     def metrics(self) -> list[str]:
         return [

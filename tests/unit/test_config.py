@@ -838,3 +838,22 @@ def test_a_stand_in_may_not_bring_the_id_set_back():
 
 def test_every_named_stand_in_stands_in_for_a_known_set():
     assert {e.stand_in_for for e in REGISTRY.values() if e.stand_in_for} <= set(REGISTRY)
+
+
+def test_a_setting_chosen_with_test_scores_known_is_marked_where_it_has_that_value(root):
+    """Not at another scale, and not in a variant with another value."""
+    variants = {"cmg_energy": {"cvae.kl_weight": [1.0]}}
+    for scale, marks in (("quick", ["cvae.kl_weight"]), ("paper", [])):
+        config = copy.deepcopy(CONFIG) | {"benchmarks": ["mnist_partition1"], "scale": scale}
+        loader = Loader(root, config | {"variants": variants})
+        (benchmark,) = loader.benchmarks().values()
+        assert loader.test_scores_seen(benchmark, "cmg_energy") == marks
+        assert loader.test_scores_seen(benchmark, "cmg_energy_kl_weight_1_0") == []
+        # the mark is no setting: it trains nothing again
+        assert "test_scores_seen" not in benchmark.models["cvae"]
+
+
+def test_a_mark_of_no_setting_is_an_error(root):
+    edit_recipe(root, "digits", lambda r: r["models"]["cvae"].update(test_scores_seen={"kl": 1}))
+    with pytest.raises(InputError, match=r"models\.cvae\.test_scores_seen: no setting 'kl'"):
+        load(root)

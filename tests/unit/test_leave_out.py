@@ -10,11 +10,12 @@ from scipy.special import softmax as scipy_softmax
 from scipy.stats import entropy as scipy_entropy
 
 from ood.images import ImageSet
-from ood.methods import leave_out
+from ood.methods import baselines, leave_out
 from ood.training import Inputs, Machine, Run, cpu_state, load_model, save_model
 
 CPU = Machine(torch.device("cpu"))
 SETTINGS = {
+    "type": "leave_out_member",
     "architecture": "toynet",
     "shape": [8, 8, 1],
     "n_classes": 5,
@@ -133,7 +134,7 @@ def test_probabilities_sum_to_one_and_no_class_gets_more_than_its_members(ensemb
 
 
 def test_the_score_is_algorithm_2_in_float64(ensemble):
-    detector = leave_out.LeaveOutDetector(ensemble, 1000.0, 0.01)
+    detector = leave_out.LeaveOutDetector(ensemble, "certainty", 1000.0, 0.01)
     batch = images(20)
     with torch.no_grad():
         found = detector.score(batch)
@@ -186,7 +187,7 @@ def test_no_gradient_is_a_positive_one_in_the_public_code(members):
 
 def test_without_a_step_the_image_is_scored_as_it_is(ensemble):
     batch = images(10)
-    found = leave_out.LeaveOutDetector(ensemble, 10.0, 0.0).score(batch)
+    found = leave_out.LeaveOutDetector(ensemble, "certainty", 10.0, 0.0).score(batch)
     with torch.no_grad():
         expected = -sum(leave_out.certainty(member(batch) / 10) for member in ensemble.members)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
@@ -203,7 +204,7 @@ def test_a_small_step_lowers_the_entropy(ensemble):
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.01])
 def test_scores_do_not_depend_on_the_batch(ensemble, epsilon, monkeypatch):
-    detector = leave_out.LeaveOutDetector(ensemble, 1000.0, epsilon)
+    detector = leave_out.LeaveOutDetector(ensemble, "certainty", 1000.0, epsilon)
     batch = images(100)
     whole, classes = detector.score(batch), detector.predict(batch)
     monkeypatch.setattr(leave_out, "CHUNK", 7)
@@ -214,26 +215,34 @@ def test_scores_do_not_depend_on_the_batch(ensemble, epsilon, monkeypatch):
 
 
 def test_detectors_that_share_an_ensemble_do_not_mix_batches(ensemble):
-    one = leave_out.LeaveOutDetector(ensemble, 1.0, 0.01)
-    other = leave_out.LeaveOutDetector(ensemble, 1000.0, 0.02)
+    one = leave_out.LeaveOutDetector(ensemble, "certainty", 1.0, 0.01)
+    other = leave_out.LeaveOutDetector(ensemble, "certainty", 1000.0, 0.02)
     batches = images(8), images(8, seed=1)
     found = [detector.score(batch) for batch in batches for detector in (one, other)]
     alone = []
     for batch in batches:
         for detector in (one, other):
             fresh = leave_out.Ensemble(ensemble.members, 5, "entropy")
-            detector = leave_out.LeaveOutDetector(fresh, detector.temperature, detector.epsilon)
+            detector = leave_out.LeaveOutDetector(
+                fresh, "certainty", detector.temperature, detector.epsilon
+            )
             alone.append(detector.score(batch.clone()))
     for shared, separate in zip(found, alone, strict=True):
         assert torch.equal(shared, separate)
 
 
 def test_the_file_of_a_detector_brings_the_same_scores_back(members, ensemble, tmp_path):
-    content = {"members": members, "perturbation": "entropy", "temperature": 10.0, "epsilon": 0.01}
+    content = {
+        "members": members,
+        "perturbation": "entropy",
+        "score": "certainty",
+        "temperature": 10.0,
+        "epsilon": 0.01,
+    }
     save_model(tmp_path / "detector.pt", content)
     loaded = leave_out.load(load_model(tmp_path / "detector.pt"), CPU)
     batch = images(10)
-    before = leave_out.LeaveOutDetector(ensemble, 10.0, 0.01)
+    before = leave_out.LeaveOutDetector(ensemble, "certainty", 10.0, 0.01)
     assert torch.equal(loaded.score(batch), before.score(batch))
     assert torch.equal(loaded.predict(batch), before.predict(batch))
     changed = leave_out.at_snapshot(loaded, {"temperature": 1.0, "epsilon": 0.0})
@@ -274,3 +283,33 @@ def test_training_a_member_keeps_the_last_and_the_best_epoch(tmp_path):
     assert all(abs(gap) <= math.log(4) for gap in gaps)
     # 160 images of 5 classes are trained on, 128 of them kept
     assert trained.history[-1]["step"] == 3 * 8
+
+
+def test_a_plain_member_leaves_no_class_out(tmp_path):
+    generator = np.random.default_rng(0)
+    labels = np.arange(200) % 5
+    pictures = generator.integers(0, 256, (200, 8, 8, 1), np.uint8)
+    known, unknown = ImageSet(pictures, labels), ImageSet(pictures[:40], labels[:40])
+    settings = {k: v for k, v in SETTINGS.items() if k not in ("margin", "margin_weight")}
+    settings |= {"type": "plain_member"}
+    run = Run(0, CPU, tmp_path / "checkpoint.pt", "one")
+    member, trained = leave_out.fit_plain_member(settings, Inputs(known, validation=unknown), run)
+    assert member.classes.tolist() == [0, 1, 2, 3, 4]
+    assert member(images(3)).shape == (3, 5)
+    # 160 images of 5 classes are trained on, in batches of 16
+    assert trained.history[-1]["step"] == 3 * 10
+    assert trained.best_epoch == leave_out.best_epoch(trained.history, 0.02)
+
+
+def test_odin_of_an_ensemble_adds_the_members_largest_probabilities(ensemble):
+    """With one member it is ODIN; the step's gradients are of float64, ODIN's of float32."""
+    batch = images(20)
+    with torch.no_grad():
+        for members in (ensemble.members[:1], ensemble.members):
+            few = leave_out.Ensemble(members, 5, "odin")
+            found = leave_out.LeaveOutDetector(few, "largest_probability", 10.0, 0.02).score(batch)
+            expected = 0
+            for member in members:
+                stepped, _ = baselines.odin_step(member, batch, 10.0, 0.02)
+                expected = expected + baselines.msp(member(stepped), 10.0)
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ COLUMNS = (
     "fpr95",
     "fpr80",
     "fpr95_ood_positive",
-    "detection_error",
+    "detection_error_original",
     "aupr_in_trapezoid",
     "aupr_out_trapezoid",
 )
@@ -210,6 +211,47 @@ def test_an_unpredicted_class_counts_as_nothing():
     found = metrics.f1_curve(one, [0, 1, 2])["f1"]
     # classes 1 and 2 give 0 each; class 0: 2 / (2 + 1); unknown: 1
     assert found[0] == pytest.approx((2 / 3 + 0 + 0 + 1) / 4)
+
+
+def test_a_method_that_rejects_by_itself_has_an_area_up_to_the_last_ood_image():
+    """The curve is level from the share of OOD images that it can accept."""
+    known = [(0, 0, 0), (1, 1, 1), (2, -1, 0)]
+    every = metrics.open_set(decisions(known, [(3, -1), (4, -1)]), [0, 1])
+    assert every["cauroc"] == 1
+    # half of the OOD images are taken for class 0 before any known one is accepted
+    half = metrics.open_set(decisions(known, [(-1, 0), (4, -1)]), [0, 1])
+    assert half["cauroc"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("auroc", [0.9, 0.99, 0.999])
+def test_the_interval_of_the_detection_error_covers_the_best_threshold_s(auroc):
+    """Two normal distributions: the best threshold lies in the middle. The smallest error of a
+    sample is too low, and lay in its bootstrap interval in 84, 78 and 66 % of samples."""
+    normal, generator = NormalDist(), np.random.default_rng(1)
+    distance = normal.inv_cdf(auroc) * 2**0.5
+    expected, covered, values, smallest = normal.cdf(-distance / 2), [], [], []
+    for _ in range(200):
+        pair = generator.normal(size=1000), generator.normal(distance, size=1000)
+        found = metrics.evaluate(*pair)
+        low, high = found["detection_error_low"], found["detection_error_high"]
+        covered.append(low <= expected <= high)
+        values.append(found["detection_error"])
+        smallest.append(found["detection_error_original"])
+        assert low <= found["detection_error"] <= high
+    assert np.mean(covered) >= 0.88
+    assert np.mean(smallest) < expected < np.mean(values) < 1.15 * expected
+
+
+def test_the_detection_error_of_sets_that_do_not_overlap_is_nothing():
+    found = metrics.evaluate(np.arange(50.0) % 5, 100 + np.arange(80.0) % 5)
+    assert found["detection_error"] == 0
+    assert 0 < found["detection_error_high"] < 0.05
+
+
+def test_the_detection_error_does_not_depend_on_the_scale_of_the_scores():
+    pair = random_scores(3)
+    found = [metrics.detection_error(metrics.Ranking(*one)) for one in (pair, map(np.exp, pair))]
+    assert found[0] == found[1]
 
 
 def test_open_set_metrics_by_hand():

@@ -30,7 +30,7 @@ FLOORS = [
     ["overview", "reference", "studies"],
     ["download", "models", "augmentations"],
     ["training"],
-    ["classifier", "detector"],
+    ["class_gaussians", "classifier", "detector"],
     ["methods"],
     ["inference"],
 ]

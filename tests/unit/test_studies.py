@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from scipy.stats import t
 
 from ood import studies
 from ood.config import Loader, load_yaml
@@ -33,9 +34,11 @@ def metrics(*rows):
     """Of (method, OOD set, protocol, seed, AUROC)."""
     columns = ["method", "ood_set", "protocol", "seed", "auroc"]
     table = pd.DataFrame(rows, columns=columns).assign(benchmark="fashion_mnist", id_accuracy=0.5)
+    table["tuned_on"] = "nothing"
     return table.assign(auroc_low=table["auroc"] - 0.01, auroc_high=table["auroc"] + 0.02)
 
 
+NO_COMPARISONS = pd.DataFrame(columns=["benchmark", "method", "ood_set"])
 COSTS = pd.DataFrame({"seconds": [60.0, 90.0], "threads": [2, 1]})
 
 
@@ -49,8 +52,8 @@ def test_numbers_are_kept_in_the_order_of_the_benchmark_with_the_run_beside_them
         ("msp", "mnist", "final", 0, 0.6),
         ("knn", "mnist", "final", 0, 0.6),
     )
-    found = studies.record(study, measured, COSTS, ["final"], RUN)
-    assert list(found.columns) == [*studies.COLUMNS, *studies.RUN]
+    found = studies.record(study, measured, NO_COMPARISONS, COSTS, ["final"], RUN)
+    assert list(found.columns) == [*studies.COLUMNS, *studies.PAIRED, *studies.RUN]
     cells = found[["method", "ood_set", "ood_dataset", "seeds"]].values.tolist()
     assert cells == [
         ["msp", "mnist", "mnist", 1],
@@ -82,7 +85,12 @@ def test_the_book_puts_each_number_beside_the_published_one():
         ("energy", "uniform", "final", 0, 0.5),
     )
     ours = studies.record(
-        make_study(stand_ins=STAND_INS), measured, COSTS, ["final", "oracle"], RUN
+        make_study(stand_ins=STAND_INS),
+        measured,
+        NO_COMPARISONS,
+        COSTS,
+        ["final", "oracle"],
+        RUN,
     )
     published = [
         ("msp", "mnist", "oracle", 0.75),
@@ -94,7 +102,17 @@ def test_the_book_puts_each_number_beside_the_published_one():
     published = published.assign(benchmark="fashion_mnist", metric="auroc")
     text = studies.book([make_study()], {"s": ours}, published)
     assert lines(text) == [
-        ["msp", "mnist", "auroc", "final", "60.00 [59.0, 62.0]", "75.00", "-15.0", "no: oracle"],
+        [
+            "msp",
+            "mnist",
+            "auroc",
+            "final",
+            "60.00 [59.0, 62.0]",
+            "",
+            "75.00",
+            "-15.0",
+            "no: oracle",
+        ],
         # what was published of other images is no match
         [
             "msp",
@@ -102,19 +120,68 @@ def test_the_book_puts_each_number_beside_the_published_one():
             "auroc",
             "final",
             "70.00 [69.0, 72.0]",
+            "",
             "60.00",
             "+10.0",
             "yes, other images",
         ],
-        ["energy", "mnist", "auroc", "final", "80.00 ± 14.14 [79.0, 82.0]", "–", "–", ""],
-        ["energy", "mnist", "auroc", "oracle", "91.00 [90.0, 93.0]", "90.00", "+1.0", "yes"],
-        ["energy", "omniglot", "auroc", "final", "–", "99.00", "–", ""],
-        ["energy", "uniform", "auroc", "final", "50.00 [49.0, 52.0]", "–", "–", ""],
+        ["energy", "mnist", "auroc", "final", "80.00 ± 14.14 [79.0, 82.0]", "", "–", "–", ""],
+        ["energy", "mnist", "auroc", "oracle", "91.00 [90.0, 93.0]", "", "90.00", "+1.0", "yes"],
+        ["energy", "omniglot", "auroc", "final", "–", "", "99.00", "–", ""],
+        ["energy", "uniform", "auroc", "final", "50.00 [49.0, 52.0]", "", "–", "–", ""],
     ]
     assert "4 core minutes on m, 2 cores; revision abc" in text
     assert "ID accuracy: `msp` 50.0, `energy` 50.0" in text
     assert "**Finding.** F. G." in text
     assert re.search(r"\| \[T's own\]\(#ts-own\) +\| Q\? +\| 4 +\| F +\|\n", text)
+
+
+def test_a_paired_difference_knows_seeds_and_images():
+    comparisons = pd.DataFrame(
+        {
+            "benchmark": "fashion_mnist",
+            "method": "energy",
+            "ood_set": "mnist",
+            "reference": "msp",
+            "seed": [0, 1],
+            "auroc_difference": [0.02, 0.04],
+            "auroc_difference_low": [0.0, 0.02],
+            "auroc_difference_high": [0.04, 0.06],
+        }
+    )
+    measured = metrics(
+        ("energy", "mnist", "final", 0, 0.8),
+        ("energy", "mnist", "final", 1, 0.9),
+        ("energy", "mnist", "oracle", 0, 0.9),
+    )
+    found = studies.record(make_study(), measured, comparisons, COSTS, ["final", "oracle"], RUN)
+    final, oracle = found.to_dict("records")
+    assert final["seed_values"] == "0: 0.800000, 1: 0.900000"
+    assert (final["reference"], final["tuned_on"]) == ("msp", "nothing")
+    assert final["difference"] == pytest.approx(0.03)
+    # of seeds sqrt(.02^2 / 2 / 2) = .01; of images .02 / 1.96; by Welch and Satterthwaite
+    seeds, images = 0.01**2, (0.02 / 1.959964) ** 2
+    freedom = (seeds + images) ** 2 / seeds**2
+    reach = t.ppf(0.975, freedom) * (seeds + images) ** 0.5
+    assert final["difference_high"] - final["difference"] == pytest.approx(reach, rel=1e-5)
+    assert 0 < final["p_value"] < 1
+    assert pd.isna(oracle["difference"])
+    text = studies.book([make_study()], {"s": found}, PUBLISHED.iloc[:0])
+    assert "`msp` +3.00 [-" in text
+
+
+def test_one_seed_s_interval_knows_the_test_images_alone():
+    found = studies.over_seeds([0.03], [0.01])
+    assert found == pytest.approx((0.03, 0.03 - 0.0195996, 0.03 + 0.0195996, 0.0026998), rel=1e-4)
+    assert studies.over_seeds([0.0, 0.0], [0.0, 0.0]) == (0, 0, 0, 1)
+
+
+def test_a_published_number_that_was_recalled_is_marked():
+    published = pd.DataFrame(
+        [("fashion_mnist", "msp", "mnist", "auroc", "final", 0.75, "recalled from memory")],
+        columns=["benchmark", "method", "ood_set", "metric", "protocol", "published", "confidence"],
+    )
+    assert lines(studies.book([make_study()], {}, published))[0][-3] == "75.00 (recalled)"
 
 
 def test_what_was_not_run_is_visibly_empty():
@@ -125,7 +192,7 @@ def test_what_was_not_run_is_visibly_empty():
     text = studies.book([make_study()], {}, published)
     assert "Not run yet." in text
     assert re.search(r"\| Q\? +\| – +\| not run yet \|\n", text)
-    assert lines(text) == [["msp", "mnist", "auroc", "final", "–", "75.00", "–", ""]]
+    assert lines(text) == [["msp", "mnist", "auroc", "final", "–", "", "75.00", "–", ""]]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -106,12 +106,77 @@ def test_ranks_span_the_methods_whose_intervals_overlap(paths):
         [4, 4],
     ]
     text = tables.leaderboard_text(board.reset_index(), {})
+    assert "* one seed: the ranks do not know how much seeds differ" in text
     assert [line.split("|")[1].strip() for line in text.splitlines() if "[" in line[:60]] == [
         "1–2",
         "1–3",
         "2–3",
         "4",
     ]
+
+
+def cells(*rows):
+    """Metrics of (method, OOD set, seed, AUROC), all of one group."""
+    table = pd.DataFrame(rows, columns=["method", "ood_set", "seed", "auroc"])
+    fixed = dict.fromkeys([*tables.MEASURES, *tables.INTERVALS], 0.5)
+    fixed |= {"benchmark": "b", "scale": "smoke", "group": "far", "protocol": "final"}
+    fixed |= {"tuned_on": "nothing", "flags": "", "auroc_low": 0.0, "auroc_high": 1.0}
+    return table.assign(**{name: one for name, one in fixed.items() if name not in table})
+
+
+def test_what_is_ranked_is_averaged_over_the_same_sets_and_seeds():
+    whole = [(m, ood, 0, v) for m in ("one", "two", "three") for ood, v in (("a", 0.9), ("b", 0.5))]
+    # a set and a seed that one method alone has, and a method that lacks a set
+    more = [("one", "own", 0, 1.0), ("one", "a", 1, 1.0), ("partial", "a", 0, 0.9)]
+    board = tables.leaderboard_table(cells(*whole, *more), ORDERS).set_index("method")
+    assert board.loc[["one", "two", "three"], "auroc_mean"].tolist() == pytest.approx([0.7] * 3)
+    assert board.loc[["one", "two", "three"], "n_sets"].tolist() == [2] * 3
+    assert board.loc[["one", "two", "three"], "rank_worst"].tolist() == [3] * 3
+    # behind the others although its average is higher
+    assert board.index[-1] == "partial"
+    assert board.loc["partial", ["auroc_mean", "n_sets"]].tolist() == [0.9, 1]
+    assert board.loc["partial", ["rank_best", "rank_worst"]].isna().all()
+    text = tables.leaderboard_text(board.reset_index(), {})
+    assert "in no average of far: own (1 of 4 methods), seed 1 (1 of 4 methods)" in text
+    row = next(line for line in text.splitlines() if "partial" in line)
+    assert [cell.strip() for cell in row.split("|")[1:5]] == ["–", "partial", "1", "1"]
+
+
+def test_a_method_without_the_first_group_is_in_the_leaderboard():
+    near = cells(("one", "a", 0, 0.9), ("two", "a", 0, 0.8)).assign(group="near")
+    far = cells(("one", "b", 0, 0.9), ("far_only", "b", 0, 0.9))
+    board = tables.leaderboard_table(pd.concat([near, far]), ORDERS)
+    rows = tables.leaderboard_text(board, {}).splitlines()
+    (row,) = [line for line in rows if line.startswith("| – ") and "far_only" in line]
+    assert [cell.strip() for cell in row.split("|")[2:5]] == ["far_only", "1", "0 + 1"]
+
+
+def test_seeds_that_most_methods_have_count_for_all():
+    rows = [(m, "a", seed, 0.5 + 0.1 * seed) for m in ("one", "two") for seed in (0, 1)]
+    board = tables.leaderboard_table(cells(*rows, ("three", "a", 0, 0.9)), ORDERS)
+    found = board.set_index("method")[["n_seeds", "auroc_mean"]]
+    assert found.loc["one"].tolist() == pytest.approx([2, 0.55])
+    assert found.loc["three"].tolist() == pytest.approx([1, 0.9])
+    assert "one seed" not in tables.leaderboard_text(board, {})
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [(0.99991, 0.99996, "[99.9, 100.0]"), (0.957, 0.9571, "[95.7, 95.8]"), (0, 1, "[0.0, 100.0]")],
+)
+def test_intervals_are_rounded_outward(low, high, text):
+    assert tables.outward(low, high) == text
+
+
+def test_the_leaderboard_can_take_ood_images_as_positive():
+    """As OpenOOD does: of a score that is 0 for half of the ID images and for no OOD image."""
+    point = metrics.evaluate(np.array([0.0, 0, 1, 1]), np.array([1.0, 1, 1, 2]))
+    rows = cells(("one", "a", 0, 0.9)).assign(**{k: v for k, v in point.items() if k != "flags"})
+    board = tables.leaderboard_table(rows, ORDERS)
+    texts = [tables.leaderboard_text(board, {}, positive) for positive in ("id", "ood")]
+    assert [text.splitlines()[4].split("|")[-2].strip() for text in texts] == ["75.0", "50.0"]
+    assert "share of OOD images\naccepted at the threshold" in texts[0]
+    assert "share of ID images\nrejected at the threshold" in texts[1]
 
 
 def test_groups_stand_in_the_order_of_the_benchmarks_file(paths):

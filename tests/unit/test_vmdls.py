@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from scipy.stats import multivariate_normal
 from torch import nn
 
+from ood import class_gaussians
 from ood import classifier as classifiers
 from ood.augmentations.rotate_crop import rotate_crop
 from ood.errors import InputError
@@ -296,12 +297,12 @@ def test_gaussians_are_those_of_all_images():
     generator = np.random.default_rng(0)
     labels = np.repeat([0, 1], [40, 60])
     features = generator.normal(size=(100, 3)) * [1, 2, 3] + labels[:, None]
-    means, factors, added = vmdls.fit_gaussians(
+    means, factors, added = class_gaussians.fit_gaussians(
         torch.from_numpy(features), torch.from_numpy(labels), 1e-6, 0.0
     )
     assert added == pytest.approx(2e-6)
     points = torch.from_numpy(generator.normal(size=(7, 3)))
-    found = vmdls.log_likelihoods(points, means, factors).numpy()
+    found = class_gaussians.log_likelihoods(points, means, factors).numpy()
     for k in (0, 1):
         mine = features[labels == k]
         covariance = np.cov(mine.T, bias=True) + added * np.eye(3)
@@ -312,10 +313,10 @@ def test_gaussians_are_those_of_all_images():
 def test_singular_covariances_get_jitter_or_shrinkage():
     features = torch.randn(4, 6, dtype=torch.float64)
     labels = torch.zeros(4, dtype=torch.int64)
-    _, factors, added = vmdls.fit_gaussians(features, labels, 1e-6, 0.0)
+    _, factors, added = class_gaussians.fit_gaussians(features, labels, 1e-6, 0.0)
     assert added >= 2e-6
     assert factors.isfinite().all()
-    _, shrunk, least = vmdls.fit_gaussians(features, labels, 1e-6, 0.5)
+    _, shrunk, least = class_gaussians.fit_gaussians(features, labels, 1e-6, 0.5)
     assert least == pytest.approx(2e-6)
     centred = features - features.mean(0)
     covariance = centred.T @ centred / 4
@@ -326,7 +327,7 @@ def test_singular_covariances_get_jitter_or_shrinkage():
 
 def test_covariances_that_nothing_mends_are_an_error():
     with pytest.raises(InputError, match="raise jitter or shrinkage"):
-        vmdls.fit_gaussians(
+        class_gaussians.fit_gaussians(
             torch.full((4, 2), torch.nan, dtype=torch.float64),
             torch.zeros(4, dtype=torch.int64),
             1e-6,
@@ -343,7 +344,7 @@ def test_a_depth_that_repeats_another_is_left_out(architecture, kept):
     encoder = vmdls.Encoder(SETTINGS | more).eval()
     with torch.no_grad():
         parts = vmdls.represent(encoder, torch.rand(20, 1, 8, 8))
-    assert vmdls.kept_parts(parts) == kept
+    assert class_gaussians.kept_parts(parts) == kept
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["weighted", "unweighted"])
@@ -386,7 +387,9 @@ def test_the_score_is_the_weighted_distance_to_the_ceiling(detector_file, image_
         parts = vmdls.represent(detector.encoder, images)
         statistics = detector.statistics
         features = torch.cat([parts[index] for index in statistics["kept"]], dim=1)
-        likelihood = vmdls.log_likelihoods(features, statistics["means"], statistics["factors"])
+        likelihood = class_gaussians.log_likelihoods(
+            features, statistics["means"], statistics["factors"]
+        )
         weight = torch.ones(9, dtype=torch.float64)
         if detector.autoencoder is not None:
             features = detector.encoder.features.features

@@ -37,6 +37,9 @@ GRID = {
 }
 # what says which schema the settings of a model or a method obey
 KINDS = {"models": "type", "methods": "pipeline"}
+# of an entry: settings with the value that was chosen when test scores were known; a mark for the
+# tables and no setting, so that it trains nothing again
+SEEN = "test_scores_seen"
 # settings that choose a module by name, with the folder that it lies in
 CHOOSERS = {"architecture": "models", "augmentation": "augmentations"}
 
@@ -65,6 +68,8 @@ class Benchmark:
     :param models: settings by model name, ``type`` and the benchmark's ``shape`` and
         ``n_classes`` among them; only those that a method needs
     :param methods: settings by method name, of the methods that the config asks for
+    :param test_scores_seen: for each model and method, the settings whose values were chosen when
+        test scores were known
     """
 
     name: str
@@ -77,6 +82,7 @@ class Benchmark:
     stand_in_for: str | None
     models: dict[str, dict]
     methods: dict[str, dict]
+    test_scores_seen: dict[str, list[str]]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -257,9 +263,11 @@ class Loader:
             for kind, schema in content.get("models", {}).items():
                 # any model can be had as it was released
                 schema["properties"]["weights"] = {"$ref": "shared.yaml#/$defs/weights"}
+                schema["properties"][SEEN] = {"$ref": f"shared.yaml#/$defs/{SEEN}"}
                 self.schemas["models"][kind] = schema
                 self.modules["models"][kind] = module
             if "method" in content:
+                content["method"]["properties"][SEEN] = {"$ref": f"shared.yaml#/$defs/{SEEN}"}
                 self.schemas["methods"][path.stem] = content["method"]
                 self.modules["methods"][path.stem] = module
         for key in ("seeds", "variants"):
@@ -307,6 +315,7 @@ class Loader:
         for key, names in (
             ("methods", [] if chosen == "all" else chosen),
             ("reference", [self.config["reference"]]),
+            ("references", itertools.chain(*self.config["references"].items())),
             ("variants", self.config["variants"]),
         ):
             for name in names:
@@ -424,6 +433,10 @@ class Loader:
             raise InputError(f"{source}: id.classes: name the ID classes of {dataset}")
         identity = OODSet("id", dataset, classes, "id")
         models, methods = self._recipe(content["recipe"], content.get("settings", {}), source)
+        marks = {
+            name: [key for key, value in one.pop(SEEN, {}).items() if one.get(key) == value]
+            for name, one in [*models.items(), *methods.items()]
+        }
         ood: dict[str, OODSet] = {}
         for group, entries in content["ood"].items():
             for index, entry in enumerate(entries):
@@ -461,6 +474,7 @@ class Loader:
             original if original != dataset else None,
             models,
             methods,
+            marks,
         )
 
     def _own(self, about: dict, source: str, key: str) -> str:
@@ -651,6 +665,11 @@ class Loader:
                     )
                 schema = schemas[settings[kind]]
                 check_schema(settings, schema, source, where, self.shared)
+                for key in settings.get(SEEN, {}):
+                    if key not in settings:
+                        raise InputError(
+                            f"{source}: {where}.{SEEN}: no setting {key!r}{nearest(key, settings)}"
+                        )
                 for key, model_type in self._model_keys(section, settings).items():
                     for model in _listed(settings[key]):
                         self._check_model(
@@ -782,6 +801,13 @@ class Loader:
                     if any(base + ending == method for ending, _ in _variants({key: one})):
                         return {base: {key: one}}
         return None
+
+    def test_scores_seen(self, benchmark: Benchmark, method: str) -> list[str]:
+        """The settings behind a method's scores that were chosen when test scores were known, as
+        ``<model or method>.<setting>``."""
+        names = [method, *self.recipe_of(benchmark, method)["models"]]
+        seen = benchmark.test_scores_seen
+        return sorted(f"{name}.{key}" for name in names for key in seen[name])
 
     def recipe_of(self, benchmark: Benchmark, method: str) -> dict:
         """All settings that a method's scores follow from, those of its models among them."""

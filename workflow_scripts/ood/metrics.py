@@ -4,6 +4,7 @@ A score is float64, larger = more out-of-distribution (OOD). One sort of the joi
 every curve; counts are exact integers.
 """
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -13,7 +14,7 @@ import numpy as np
 
 from ood.errors import InputError
 
-BOOTSTRAPPED = ("fpr95", "fpr80", "fpr95_ood_positive", "aupr_in", "aupr_out", "detection_error")
+BOOTSTRAPPED = ("fpr95", "fpr80", "fpr95_ood_positive", "aupr_in", "aupr_out")
 
 
 class Ranking:
@@ -80,14 +81,12 @@ class _Curves:
 
     def bootstrapped(self) -> dict[str, float]:
         """The metrics of ``BOOTSTRAPPED``."""
-        errors = self.accepted_ood / self.n_ood - self.accepted_id / self.n_id
         return {
             "fpr95": _fpr(self.accepted_id, self.accepted_ood, 0.95),
             "fpr80": _fpr(self.accepted_id, self.accepted_ood, 0.80),
             "fpr95_ood_positive": _fpr(self.flagged_ood, self.flagged_id, 0.95),
             "aupr_in": float((self.gained_id * self.precision_in).sum()) / self.n_id,
             "aupr_out": float((self.gained_ood * self.precision_out).sum()) / self.n_ood,
-            "detection_error": min(1.0, 1 + float(errors.min())) / 2,
         }
 
     def point(self) -> dict[str, float]:
@@ -99,7 +98,11 @@ class _Curves:
         ):
             twice = precision + np.append(1.0, precision[:-1])
             found[name] = float((gained * twice).sum()) / (2 * int(gained.sum()))
-        return found | {"detection_error_tpr95": 0.025 + found["fpr95"] / 2}
+        errors = self.accepted_ood / self.n_ood - self.accepted_id / self.n_id
+        return found | {
+            "detection_error_original": min(1.0, 1 + float(errors.min())) / 2,
+            "detection_error_tpr95": 0.025 + found["fpr95"] / 2,
+        }
 
 
 def placements(ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
@@ -129,6 +132,61 @@ def auroc_standard_error(ranking: Ranking) -> float:
 def _interval(centre: float, error: float, confidence: float) -> tuple[float, float]:
     half = NormalDist().inv_cdf(0.5 + confidence / 2) * error
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def _wilson(count: int, total: int, confidence: float) -> tuple[float, float, float]:
+    """A share and its Wilson interval, which keeps its coverage near 0 and 1."""
+    z2 = NormalDist().inv_cdf(0.5 + confidence / 2) ** 2
+    share = count / total
+    centre = (count + z2 / 2) / (total + z2)
+    half = math.sqrt(z2 * (count * (total - count) / total + z2 / 4)) / (total + z2)
+    return share, min(centre - half, share), max(centre + half, share)
+
+
+def detection_error(ranking: Ranking, confidence: float = 0.95) -> dict[str, float]:
+    """Half the share of ID images rejected plus half the share of OOD images accepted, each image
+    judged by the threshold with the fewest errors on the other random half.
+
+    The smallest error over all thresholds of the very images that are judged
+    (``detection_error_original``, as published) is lower than any threshold keeps on new images.
+    The interval joins the two shares' Wilson intervals (Newcombe 1998, method 10).
+
+    :return: ``detection_error`` in [0, 1] and its interval, ``detection_error_low`` and ``_high``;
+        NaN where a set has one image
+    """
+    names = ("detection_error", "detection_error_low", "detection_error_high")
+    if min(ranking.n_id, ranking.n_ood) < 2:
+        return dict.fromkeys(names, math.nan)
+    generator = np.random.default_rng(0)
+    parts = [ranking.positions[: ranking.n_id], ranking.positions[ranking.n_id :]]
+    # the first half: as many images of each set, whatever the order of the scores
+    halves = [generator.permutation(len(part)) < len(part) // 2 for part in parts]
+    rejected = accepted = 0
+    for first in (True, False):
+        counts = [
+            np.bincount(part[half == first], minlength=ranking.n_values)
+            for part, half in zip(parts, halves, strict=True)
+        ]
+        below_id, below_ood = (np.append(0, np.cumsum(count)) for count in counts)
+        errors = below_ood / below_ood[-1] - below_id / below_id[-1]
+        # the images of the lowest so many distinct scores are accepted; of equals the middle one
+        equals = np.flatnonzero(errors == errors.min())
+        best = int(equals[len(equals) // 2])
+        others_id, others_ood = (
+            part[half != first] for part, half in zip(parts, halves, strict=True)
+        )
+        rejected += int((others_id >= best).sum())
+        accepted += int((others_ood < best).sum())
+    # share, its lower and its upper end, of the ID and of the OOD images
+    shares = np.array(
+        [
+            _wilson(rejected, ranking.n_id, confidence),
+            _wilson(accepted, ranking.n_ood, confidence),
+        ]
+    )
+    value = float(shares[:, 0].mean())
+    low, high = (float(np.hypot(*(shares[:, end] - shares[:, 0]))) / 2 for end in (1, 2))
+    return dict(zip(names, (value, max(0.0, value - low), min(1.0, value + high)), strict=True))
 
 
 def auroc_difference(first: Ranking, second: Ranking, confidence: float = 0.95) -> dict:
@@ -208,6 +266,7 @@ def evaluate(
     result = {"n_id": ranking.n_id, "n_ood": ranking.n_ood}
     result["auroc"] = _auroc(ranking.count_id, ranking.count_ood)
     result |= _Curves(ranking.count_id, ranking.count_ood).point()
+    result |= detection_error(ranking, confidence)
     result["auroc_low"], result["auroc_high"] = _interval(
         result["auroc"], auroc_standard_error(ranking), confidence
     )
@@ -331,7 +390,9 @@ def open_set(decisions: Decisions, classes: list[int]) -> dict[str, float]:
         that is found on the ID images of the other random half (``f1``) or on all that are judged
         (``f1_original``, as published), and at the best threshold (``f1_best``, an oracle);
         ``cauroc``, the area under the share of the rightly classified ID images that are accepted
-        over the share of OOD images accepted; 0 where none is classified rightly
+        over the share of OOD images accepted; 0 where none is classified rightly. Where a method
+        rejects by itself, images that it rejects at every threshold are neither; the curve then
+        runs level from the share of OOD images that it can accept to 1
     """
     curve = f1_curve(decisions, classes)
     known = decisions.labels >= 0
@@ -342,8 +403,8 @@ def open_set(decisions: Decisions, classes: list[int]) -> dict[str, float]:
         others = decisions.scores[known & ~part]
         if len(others):
             thresholds[part] = threshold_at(others, 0.95)
-    false, hits = (np.append(0.0, curve[name]) for name in ("ood_accepted", "known_accuracy"))
-    # all are accepted in the end
+    false, hits = (curve[name] for name in ("ood_accepted", "known_accuracy"))
+    false, hits = np.concatenate([[0.0], false, [1.0]]), np.concatenate([[0.0], hits, hits[-1:]])
     true = hits / hits[-1] if hits[-1] else hits
     return {
         "f1": _f1_accepting(decisions.scores <= thresholds, decisions, classes),

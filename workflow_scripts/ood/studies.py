@@ -6,18 +6,23 @@ can be committed; ``book`` writes all of them as Markdown.
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 
+import numpy as np
 import pandas as pd
 
 from ood.config import Benchmark, Loader, OODSet, load_yaml
 from ood.errors import InputError
-from ood.tables import markdown
+from ood.tables import joined_flags, markdown, outward
 
 CELL = ["benchmark", "method", "ood_set", "protocol"]
-COLUMNS = [*CELL, "measure", "seeds", "mean", "sd", "low", "high", "id_accuracy"]
-COLUMNS += ["id_dataset", "ood_dataset"]
+COLUMNS = [*CELL, "measure", "seeds", "seed_values", "mean", "sd", "low", "high", "id_accuracy"]
+COLUMNS += ["id_dataset", "ood_dataset", "validation_set", "tuned_on"]
+# of a row's method against another one on the same images and seeds
+PAIRED = ["reference", "difference", "difference_low", "difference_high", "p_value"]
 RUN = ["scale", "precision", "revision", "machine", "core_minutes"]
 NOTHING = "–"
 
@@ -27,10 +32,15 @@ Written by `snakemake book` from `studies/results/`. By hand come only each stud
 finding.
 
 * Numbers are percent: mean ± sample standard deviation over seeds [mean of the seeds' 95 %
-  intervals over test images].
+  intervals over test images, rounded outward].
+* "Against" is the paired difference in AUROC from another method on the same images and seeds,
+  with its 95 % interval. It knows how test images differ, and how seeds do where there are several.
+* "Recalled" marks a published number that was quoted from memory and not checked.
 * `final` is the last state of training. `validation` chooses on the validation OOD set. `oracle` is
   the best state or setting on the OOD test set itself, as many papers report.
 * "Same protocol" says whether the published number was chosen as ours; if not, how it was.
+* `tuned_on` in the CSV files says what settings were chosen on. "With test scores known" marks a
+  setting that was chosen after a test score had been seen.
 * A dash: not run, or not published. OOD sets without either are left out. In brackets behind a
   set: the stand-in that was used.
 """
@@ -64,18 +74,26 @@ def load(root: Path, path: str | Path) -> Study:
 
 
 def record(
-    study: Study, metrics: pd.DataFrame, costs: pd.DataFrame, protocols: list[str], run: dict
+    study: Study,
+    metrics: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    costs: pd.DataFrame,
+    protocols: list[str],
+    run: dict,
 ) -> pd.DataFrame:
     """A study's numbers, one row per benchmark, method, OOD set, protocol and measure. Where a
     stand-in was used, the row has the name of the OOD set, and the stand-in under ``ood_dataset``.
 
     :param metrics: one row per cell and seed, of the study's scale and seeds; others of its
         benchmarks are not asked for
+    :param comparisons: of the same scale and seeds
     :param costs: of the study's jobs
     :param run: ``scale``, ``precision``, ``revision`` and ``machine``, for every row
-    :return: ``COLUMNS`` and ``RUN``; ``core_minutes`` are those of all jobs
+    :return: ``COLUMNS``, ``PAIRED`` (of the last states' AUROC) and ``RUN``; ``core_minutes`` are
+        those of all jobs
     """
     cells, rows = dict(list(metrics.groupby(CELL))), []
+    paired = dict(list(comparisons.groupby(CELL[:3])))
     for benchmark, one in study.benchmarks.items():
         for key in [
             (benchmark, method, ood, protocol)
@@ -91,12 +109,52 @@ def record(
                 ends = (f"{measure}_low", f"{measure}_high")
                 ends = [cell[end].mean() if end in cell else math.nan for end in ends]
                 values = [cell[measure].mean(), cell[measure].std(), *ends]
-                row = [benchmark, key[1], original, key[3], measure, len(cell), *values]
-                accuracy, ood = cell["id_accuracy"].mean(), one.ood[key[2]].dataset
-                rows.append([*row, accuracy, one.dataset, ood])
+                by_seed = cell.sort_values("seed").set_index("seed")[measure]
+                by_seed = [f"{seed}: {value:.6f}" for seed, value in by_seed.items()]
+                row = [benchmark, key[1], original, key[3], measure, len(cell)]
+                row += [", ".join(by_seed), *values, cell["id_accuracy"].mean(), one.dataset]
+                row += [one.ood[key[2]].dataset, one.validation and one.validation.name]
+                row.append(joined_flags(cell["tuned_on"]))
+                last = key[3] == "final" and measure == "auroc" and key[:3] in paired
+                rows.append(row + (_paired(paired[key[:3]]) if last else [None] * len(PAIRED)))
     minutes = round((costs["seconds"] * costs["threads"]).sum() / 60)
     facts = run | {"core_minutes": minutes}
-    return pd.DataFrame(rows, columns=COLUMNS).assign(**facts)[[*COLUMNS, *RUN]]
+    columns = [*COLUMNS, *PAIRED]
+    return pd.DataFrame(rows, columns=columns).assign(**facts)[[*columns, *RUN]]
+
+
+def _paired(rows: pd.DataFrame) -> list:
+    """``PAIRED`` from the paired comparison of each seed."""
+    half = NormalDist().inv_cdf(0.975)
+    errors = (rows["auroc_difference_high"] - rows["auroc_difference_low"]) / (2 * half)
+    difference, low, high, p_value = over_seeds(rows["auroc_difference"], errors)
+    return [rows["reference"].iloc[0], difference, low, high, p_value]
+
+
+def over_seeds(
+    differences: Iterable[float], errors: Iterable[float], confidence: float = 0.95
+) -> tuple[float, float, float, float]:
+    """The mean of a difference over seeds.
+
+    Its variance is that between seeds, divided by their number, plus the mean variance over test
+    images, which all seeds share. Degrees of freedom by Welch and Satterthwaite; of one seed, whose
+    spread is unknown, the interval knows the test images alone.
+
+    :param differences: of each seed
+    :param errors: their standard errors over test images
+    :return: mean, the ends of its interval, and the two-sided p value
+    """
+    from scipy.stats import t
+
+    differences, errors = np.array(list(differences)), np.array(list(errors))
+    count, mean, of_images = len(differences), differences.mean(), (errors**2).mean()
+    of_seeds = differences.var(ddof=1) / count if count > 1 else 0.0
+    error = math.sqrt(of_seeds + of_images)
+    if error == 0:
+        return mean, mean, mean, float(mean == 0)
+    freedom = error**4 / (of_seeds**2 / (count - 1)) if of_seeds else math.inf
+    reach = t.ppf(0.5 + confidence / 2, freedom) * error
+    return mean, mean - reach, mean + reach, 2 * t.sf(abs(mean) / error, freedom)
 
 
 def _original(name: str, ood: OODSet) -> str:
@@ -120,8 +178,9 @@ def book(studies: list[Study], results: dict[str, pd.DataFrame], published: pd.D
             mine = None if ours is None else ours[ours["benchmark"] == name]
             if rows := _rows(benchmark, about["measures"], mine, known):
                 parts += [f"**{name}**: {benchmark.title}.", *_about_id(benchmark, mine)]
-                header = ["method", "OOD set", "measure", "protocol", "ours", "published"]
-                parts.append(markdown([*header, "difference", "same protocol"], rows))
+                header = ["method", "OOD set", "measure", "protocol", "ours", "against"]
+                header += ["published", "difference", "same protocol"]
+                parts.append(markdown(header, rows))
         if about["finding"]:
             parts.append(f"**Finding.** {about['finding']}")
     return "\n\n".join(parts) + "\n"
@@ -174,7 +233,8 @@ def _rows(
     theirs: dict[tuple, dict] = {}
     for row in published.dropna(subset="published").to_dict("records"):
         key = row["method"], row["ood_set"], row["metric"]
-        theirs.setdefault(key, {})[row["protocol"]] = row["published"]
+        recalled = row.get("confidence") == "recalled from memory"
+        theirs.setdefault(key, {})[row["protocol"]] = row["published"], recalled
     found = []
     for method in benchmark.methods:
         for ood in benchmark.ood:
@@ -189,22 +249,39 @@ def _rows(
     return found
 
 
-def _lines(ours: dict[str, dict], published: dict[str, float]) -> list[list[str]]:
-    """A line for each protocol of ours, and for each published one that meets none of them."""
+def _lines(ours: dict[str, dict], published: dict[str, tuple[float, bool]]) -> list[list[str]]:
+    """A line for each protocol of ours, and for each published one that meets none of them.
+
+    :param published: by protocol: the number, and whether it was recalled from memory
+    """
     found = []
     for protocol, row in ours.items():
-        value, same = published.pop(protocol, math.nan), "yes"
+        theirs, same = published.pop(protocol, None), "yes"
         # what was chosen otherwise stands beside the last state
-        if math.isnan(value) and protocol == "final" and not set(ours) & set(published):
+        if theirs is None and protocol == "final" and not set(ours) & set(published):
             other = next(iter(published), "")
-            value, same = published.pop(other, math.nan), f"no: {other}"
-        if math.isnan(value):
-            found.append([protocol, _ours(row), NOTHING, NOTHING, ""])
+            theirs, same = published.pop(other, None), f"no: {other}"
+        line = [protocol, _ours(row), _against(row)]
+        if theirs is None:
+            found.append([*line, NOTHING, NOTHING, ""])
         else:
-            difference = f"{100 * (row['mean'] - value):+.1f}"
-            found.append([protocol, _ours(row), f"{100 * value:.2f}", difference, same])
-    found += [[one, NOTHING, f"{100 * v:.2f}", NOTHING, ""] for one, v in published.items()]
+            difference = f"{100 * (row['mean'] - theirs[0]):+.1f}"
+            found.append([*line, _published(*theirs), difference, same])
+    for protocol, theirs in published.items():
+        found.append([protocol, NOTHING, "", _published(*theirs), NOTHING, ""])
     return found
+
+
+def _published(value: float, recalled: bool) -> str:
+    return f"{100 * value:.2f}" + " (recalled)" * recalled
+
+
+def _against(row: dict) -> str:
+    """The paired difference from another method."""
+    if pd.isna(row["difference"]):
+        return ""
+    low, high = (100 * row[f"difference_{end}"] for end in ("low", "high"))
+    return f"`{row['reference']}` {100 * row['difference']:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
 def _ours(row: dict) -> str:
@@ -214,5 +291,5 @@ def _ours(row: dict) -> str:
     if not math.isnan(row["sd"]):
         text += f" ± {100 * row['sd']:.2f}"
     if not math.isnan(row["low"]):
-        text += f" [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
+        text += f" {outward(row['low'], row['high'])}"
     return text

@@ -2,6 +2,8 @@
 ``metrics.csv``."""
 
 import copy
+import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,13 +29,18 @@ MEASURES = [
     "aupr_in_trapezoid",
     "aupr_out_trapezoid",
     "detection_error",
+    "detection_error_original",
     "detection_error_tpr95",
     "f1",
     "f1_original",
     "f1_best",
     "cauroc",
 ]
-INTERVALS = [f"{measure}_{end}" for measure in ("auroc", *BOOTSTRAPPED) for end in ("low", "high")]
+INTERVALS = [
+    f"{measure}_{end}"
+    for measure in ("auroc", "detection_error", *BOOTSTRAPPED)
+    for end in ("low", "high")
+]
 COUNTS = ["n_id", "n_ood", "infinite", "parameters", "snapshot"]
 METRICS_COLUMNS = ["seed", *KEYS, *COUNTS, *MEASURES, *INTERVALS, "flags"]
 COMPARISON_COLUMNS = ["benchmark", "scale", "seed", "ood_set", "method", "reference"]
@@ -43,12 +50,17 @@ COMPARISON_COLUMNS += ["p_value"]
 DIFFERENCE = ["difference", "low", "high", "p_value"]
 
 
-CONVENTION = (
-    "Percent. AUROC: chance that an OOD image scores higher than an ID image. FPR95: share of OOD "
-    "images\naccepted at the threshold that accepts 95 % of the ID test images. Averages over a "
-    "group's OOD sets; ±\nis the sample standard deviation over seeds. In brackets the mean of the "
-    "sets' 95 % intervals over test\nimages; ranks, in the first group, are as many as these "
-    "intervals leave open. The single sets: metrics.csv."
+CONVENTION = """\
+Percent. AUROC: chance that an OOD image scores higher than an ID image. FPR95: share of OOD images
+accepted at the threshold that accepts 95 % of the ID test images. Averages are over the OOD sets
+and seeds that most methods of a group have; ± is the sample standard deviation over seeds. In
+brackets the mean of the sets' 95 % intervals over test images, rounded outward; ranks, in the first
+group, are as many as these intervals leave open. A method without all of the sets or seeds has no
+rank there, and its own averages. The single sets: metrics.csv.
+"""
+OOD_POSITIVE = (
+    "FPR95: share of OOD images\naccepted at the threshold that accepts 95 % of the ID test images",
+    "FPR95: share of ID images\nrejected at the threshold that rejects 95 % of the OOD images",
 )
 
 
@@ -64,11 +76,14 @@ class Standing:
 
     :param metrics: files, by path
     :param comparisons: files, by path
-    :param left_out: how many pairs are not among the metrics, by scale, benchmark and method
+    :param ood_sets: those that each benchmark has today, by scale and benchmark
+    :param left_out: how many pairs are not among the metrics, by scale, benchmark and method or
+        OOD set
     """
 
     metrics: list[Path] = field(default_factory=list)
     comparisons: list[Path] = field(default_factory=list)
+    ood_sets: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
 
 
@@ -85,17 +100,19 @@ def standing(results: Path, asked: Iterable[Path], root: Path, config: dict) -> 
         recorded = load_json(path)
         if (at := (scale, benchmark, method)) not in digests:
             digests[at] = _digest_today(root, config, *at, recorded["variant"])
-        mine = [
-            file
-            for file in sorted(folder.glob(f"*{suffix}.json"))
-            if file != path and _suffix(file) == suffix and file.stem != "against_reference"
-        ]
+        if (place := (scale, benchmark)) not in found.ood_sets:
+            found.ood_sets[place] = _ood_sets(root, config, *place)
         stands = recorded["digest"] == digests[at]
-        # of a method that is asked for now, other OOD sets of before may be there
-        found.metrics += [file for file in mine if stands or file in asked]
-        if not stands and (old := [file for file in mine if file not in asked]):
-            name = f"{scale} {benchmark} {method}"
-            found.left_out[name] = found.left_out.get(name, 0) + len(old)
+        for file in sorted(folder.glob(f"*{suffix}.json")):
+            ood = file.name.partition(".")[0]
+            if file == path or _suffix(file) != suffix or ood == "against_reference":
+                continue
+            # of a method that is asked for now, files of other settings may be there
+            if file in asked or (stands and ood in found.ood_sets[place]):
+                found.metrics.append(file)
+            else:
+                name = f"{scale} {benchmark} {f'OOD set {ood}' if stands else method}"
+                found.left_out[name] = found.left_out.get(name, 0) + 1
         comparison = folder / "against_reference.json"
         if not suffix and comparison.exists():
             row = load_json(comparison)
@@ -127,13 +144,24 @@ def _digest_today(
         return None
 
 
+def _ood_sets(root: Path, config: dict, scale: str, benchmark: str) -> set[str]:
+    """The OOD sets that a benchmark has today; none where there is no such benchmark."""
+    changes = {"scale": scale, "variants": {}}
+    try:
+        return set(Loader(root, copy.deepcopy(config) | changes).benchmark(benchmark).ood)
+    except InputError:
+        return set()
+
+
 def comparisons_table(found: Standing) -> pd.DataFrame:
     """Every method's AUROC minus that of the reference method on the same images."""
     rows = []
     for path in found.comparisons:
-        one = load_json(path)
+        one, scale = load_json(path), path.parts[-6]
         for ood, values in one["ood_sets"].items():
-            known = [one["benchmark"], path.parts[-6], one["seed"], ood, one["method"]]
+            if ood not in found.ood_sets[scale, one["benchmark"]]:
+                continue
+            known = [one["benchmark"], scale, one["seed"], ood, one["method"]]
             rows.append([*known, one["reference"], *(values[name] for name in DIFFERENCE)])
     table = pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
     return table.sort_values(COMPARISON_COLUMNS[:5], ignore_index=True)
@@ -193,43 +221,88 @@ def group_orders(loader: Loader, metrics: pd.DataFrame) -> dict[str, list[str]]:
 def leaderboard_table(metrics: pd.DataFrame, orders: dict[str, list[str]]) -> pd.DataFrame:
     """Methods by group of OOD sets: averaged over the group's sets, then over seeds; best first.
 
+    All that is ranked is averaged over the same sets and seeds: those that most methods have
+    (``_shared``). A method that lacks some has its own averages and no rank, behind the others.
+
     ``auroc_low`` and ``auroc_high`` average the ends of the single intervals, as if all sets and
     seeds erred together: no narrower than the average's own. ``rank_best`` and ``rank_worst``
-    count the methods whose intervals lie wholly above, or not wholly below.
+    count the methods whose intervals lie wholly above, or not wholly below; they know nothing of
+    how seeds differ.
 
     :param orders: the groups of each benchmark
+    :return: ``n_sets`` and ``n_seeds`` of each row's averages; ``left_out``, what some methods have
+        been judged on beside that
     """
-    keys = ["benchmark", "scale", "group", "protocol", "method", "tuned_on"]
-    measures = ["id_accuracy", "auroc", "fpr95", "aupr_in", "aupr_out", "f1", "cauroc"]
-    ends = ["auroc_low", "auroc_high"]
-    per_seed = metrics.groupby([*keys, "seed"], dropna=False)[[*measures, *ends]].mean()
-    over_seeds = per_seed.groupby(keys, dropna=False)
-    table = pd.DataFrame(
-        {"n_seeds": over_seeds.size()}
-        | {
-            f"{name}_{kind}": over_seeds[name].agg(statistic)
-            for name in measures
-            for kind, statistic in (("mean", "mean"), ("sd", "std"))
-        }
-        | {name: over_seeds[name].mean() for name in ends}
-    )
-    grouped = metrics.groupby(keys, dropna=False)
-    table.insert(0, "n_sets", grouped["ood_set"].nunique())
-    table["flags"] = pd.Series({key: _flags_by_set(rows) for key, rows in grouped})
-    table = table.reset_index()
-    for _, rows in table.groupby(["benchmark", "scale", "group", "protocol"]):
-        low, high = (rows[name].to_numpy() for name in ends)
-        table.loc[rows.index, "rank_best"] = [1 + (low > one).sum() for one in high]
-        table.loc[rows.index, "rank_worst"] = [len(rows) - (high < one).sum() for one in low]
-    table = table.astype({"rank_best": int, "rank_worst": int})
-    table["order"] = [
-        orders[one.benchmark].index(one.group) for one in table.itertuples(index=False)
-    ]
+    places = ["benchmark", "scale", "group", "protocol"]
+    parts = []
+    for place, rows in metrics.groupby(places, sort=True, dropna=False):
+        shared = _shared(rows)
+        of_method = dict(list(rows.groupby("method", sort=True)))
+        full = {name: shared <= _cells(one) for name, one in of_method.items()}
+        averaged = pd.concat(
+            [one[_in(one, shared)] if full[name] else one for name, one in of_method.items()]
+        )
+        part = _averages(averaged).assign(**dict(zip(places, place, strict=True)))
+        part["left_out"] = _beside(of_method, shared)
+        ranked = part["method"].map(full)
+        low, high = (part.loc[ranked, name].to_numpy() for name in ("auroc_low", "auroc_high"))
+        part.loc[ranked, "rank_best"] = [1 + (low > one).sum() for one in high]
+        part.loc[ranked, "rank_worst"] = [len(low) - (high < one).sum() for one in low]
+        parts.append(part.assign(order=orders[place[0]].index(place[2]), apart=~ranked))
+    table = pd.concat(parts).astype({"rank_best": "Int64", "rank_worst": "Int64"})
+    first = [*places, "method", "tuned_on", "n_sets", "n_seeds"]
+    last = ["rank_best", "rank_worst", "left_out", "flags"]
+    middle = [name for name in table if name not in (*first, *last, "order", "apart")]
     return table.sort_values(
-        ["benchmark", "order", "protocol", "auroc_mean"],
-        ascending=[True, True, True, False],
+        ["benchmark", "scale", "order", "protocol", "apart", "auroc_mean"],
+        ascending=[True, True, True, True, True, False],
         ignore_index=True,
-    ).drop(columns="order")
+    )[[*first, *middle, *last]]
+
+
+def _cells(rows: pd.DataFrame) -> frozenset[tuple[str, int]]:
+    """OOD sets and seeds."""
+    return frozenset(zip(rows["ood_set"], rows["seed"], strict=True))
+
+
+def _in(rows: pd.DataFrame, cells: frozenset) -> list[bool]:
+    return [cell in cells for cell in zip(rows["ood_set"], rows["seed"], strict=True)]
+
+
+def _shared(rows: pd.DataFrame) -> frozenset[tuple[str, int]]:
+    """What most methods were judged on; of equals the larger."""
+    counts = Counter(_cells(one) for _, one in rows.groupby("method"))
+    return max(counts, key=lambda cells: (counts[cells], len(cells), sorted(cells)))
+
+
+def _beside(of_method: dict[str, pd.DataFrame], shared: frozenset) -> str:
+    """OOD sets and seeds that are in no average of the ranked methods, with how many have them."""
+    found = []
+    for index, word in enumerate(("", "seed ")):
+        known = {cell[index] for cell in shared}
+        counts = Counter(
+            name
+            for one in of_method.values()
+            for name in {cell[index] for cell in _cells(one)} - known
+        )
+        found += [f"{word}{name} ({n} of {len(of_method)} methods)" for name, n in counts.items()]
+    return ", ".join(sorted(found))
+
+
+def _averages(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of a group's sets within each seed, then of the seeds, one row per method."""
+    measures = ["id_accuracy", "auroc", "fpr95", "fpr95_ood_positive"]
+    measures += ["aupr_in", "aupr_in_trapezoid", "aupr_out", "aupr_out_trapezoid", "f1", "cauroc"]
+    ends, keys = ["auroc_low", "auroc_high"], ["method", "tuned_on"]
+    per_seed = rows.groupby([*keys, "seed"], dropna=False)[[*measures, *ends]].mean()
+    over_seeds, grouped = per_seed.groupby(keys, dropna=False), rows.groupby(keys, dropna=False)
+    columns = {"n_sets": grouped["ood_set"].nunique(), "n_seeds": over_seeds.size()}
+    for name in measures:
+        columns |= {f"{name}_mean": over_seeds[name].mean(), f"{name}_sd": over_seeds[name].std()}
+    columns |= {name: over_seeds[name].mean() for name in ends}
+    table = pd.DataFrame(columns)
+    table["flags"] = pd.Series({key: _flags_by_set(one) for key, one in grouped})
+    return table.reset_index()
 
 
 def _flags_by_set(rows: pd.DataFrame) -> str:
@@ -309,11 +382,22 @@ def _run_facts(run: Path) -> dict:
     return facts
 
 
-def leaderboard_text(leaderboard: pd.DataFrame, left_out: dict[str, int]) -> str:
+def outward(low: float, high: float) -> str:
+    """An interval of shares in percent with one digit that the interval lies within."""
+    # without the rounding .957 would be 95.69999 and lose a tenth
+    ends = math.floor(round(1000 * low, 6)), math.ceil(round(1000 * high, 6))
+    return "[{:.1f}, {:.1f}]".format(*(end / 10 for end in ends))
+
+
+def leaderboard_text(
+    leaderboard: pd.DataFrame, left_out: dict[str, int], positive: str = "id"
+) -> str:
     """The leaderboard as Markdown, in percent; best in the benchmark's first group on top.
 
     :param left_out: see ``Standing``
+    :param positive: which images FPR95 takes for the positive ones, ``id`` or ``ood``
     """
+    fpr95 = {"id": "fpr95", "ood": "fpr95_ood_positive"}[positive]
 
     def percent(*values: float) -> list[str]:
         return [f"{100 * value:.1f}" for value in values]
@@ -325,50 +409,76 @@ def leaderboard_text(leaderboard: pd.DataFrame, left_out: dict[str, int]) -> str
         if pd.notna(one[f"{name}_sd"]):
             text += f" ± {deviation}"
         if name == "auroc":
-            text += " [{}, {}]".format(*percent(one["auroc_low"], one["auroc_high"]))
+            text += f" {outward(one['auroc_low'], one['auroc_high'])}"
         return text
 
     def ranks(one: pd.Series) -> str:
         best, worst = one["rank_best"], one["rank_worst"]
+        if pd.isna(best):
+            return "–"
         return f"{best}" if best == worst else f"{best}–{worst}"
 
     parts = []
     for (benchmark, scale), rows in leaderboard.groupby(["benchmark", "scale"], sort=True):
         groups = list(dict.fromkeys(rows["group"]))
         protocols = rows["protocol"].nunique() > 1
-        header = ["rank", "method", *["protocol"] * protocols, "ID accuracy"]
+        header = ["rank", "method", *["protocol"] * protocols, "seeds", "sets", "ID accuracy"]
         header += [f"{name} {group}" for group in groups for name in ("AUROC", "FPR95")]
         lines, flags = [], {}
-        first = rows[rows["group"] == groups[0]]
-        for _, lead in first.sort_values("auroc_mean", ascending=False).iterrows():
-            line = [ranks(lead), lead["method"], *[lead["protocol"]] * protocols]
+        # a method that was not judged on the first group stands behind those that were
+        methods = list(dict.fromkeys(zip(rows["method"], rows["protocol"], strict=True)))
+        for method, protocol in sorted(methods, key=lambda one: _place(rows, groups[0], *one)):
+            mine = rows[(rows["method"] == method) & (rows["protocol"] == protocol)]
+            of_group = {one["group"]: one for _, one in mine.iterrows()}
+            lead = next(iter(of_group.values()))
+            seeds = [one["n_seeds"] for one in of_group.values()]
+            line = [ranks(lead) if groups[0] in of_group else "–", method, *[protocol] * protocols]
+            line += ["–".join(map(str, dict.fromkeys([min(seeds), max(seeds)])))]
+            line += [
+                " + ".join(str(of_group[g]["n_sets"]) if g in of_group else "0" for g in groups)
+            ]
             line.append(cell(lead, "id_accuracy"))
             if lead["tuned_on"] != "nothing":
-                flags.setdefault(f"tuned on {lead['tuned_on']}", {})[lead["method"]] = None
-            same = rows[
-                (rows["method"] == lead["method"]) & (rows["protocol"] == lead["protocol"])
-            ].set_index("group")
+                flags.setdefault(f"tuned on {lead['tuned_on']}", {})[method] = None
             for group in groups:
-                line += [cell(same.loc[group], name) for name in ("auroc", "fpr95")]
+                known = of_group.get(group)
+                line += ["–" if known is None else cell(known, name) for name in ("auroc", fpr95)]
             lines.append(line)
-            for flag in filter(None, "; ".join(same["flags"]).split("; ")):
-                flags.setdefault(flag, {})[lead["method"]] = None
-        seeds = int(rows["n_seeds"].max())
-        parts.append(f"## {benchmark} ({scale} scale, {seeds} seed{'s' if seeds > 1 else ''})")
+            for flag in filter(None, "; ".join(mine["flags"]).split("; ")):
+                flags.setdefault(flag, {})[method] = None
+        parts.append(f"## {benchmark} ({scale} scale)")
         parts.append(markdown(header, lines))
-        every = first["method"].nunique()
+        every = rows["method"].nunique()
         noted = [
             f"* {flag}: {'all methods' if len(whom) == every else ', '.join(whom)}"
             for flag, whom in flags.items()
         ]
+        noted += [
+            f"* in no average of {group}: {text}"
+            for group in groups
+            for text in dict.fromkeys(rows.loc[rows["group"] == group, "left_out"])
+            if text
+        ]
+        ranked = rows[rows["rank_best"].notna() & (rows["group"] == groups[0])]
+        if (ranked["n_seeds"] == 1).all():
+            noted.append("* one seed: the ranks do not know how much seeds differ")
         parts += ["\n".join(noted)] if noted else []
     if left_out:
         listed = "\n".join(f"* {name}: {count}" for name, count in left_out.items())
         parts.append(
             f"Left out, {sum(left_out.values())} pairs in the results folder that today's settings "
-            f"and code would compute again:\n\n{listed}"
+            f"and code would compute again or not at all:\n\n{listed}"
         )
-    return "\n\n".join([*parts, CONVENTION]) + "\n"
+    convention = CONVENTION if positive == "id" else CONVENTION.replace(*OOD_POSITIVE)
+    return "\n\n".join([*parts, convention])
+
+
+def _place(rows: pd.DataFrame, group: str, method: str, protocol: str) -> int:
+    """Where a method stands in a group of the leaderboard, which is sorted."""
+    order = rows[rows["group"] == group].reset_index(drop=True)
+    found = order.index[(order["method"] == method) & (order["protocol"] == protocol)]
+    # of protocols under each other the better one is first
+    return int(found[0]) if len(found) else len(order)
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:

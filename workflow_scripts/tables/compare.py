@@ -1,4 +1,4 @@
-"""Every method's AUROC against the reference method's on the same images (paired DeLong)."""
+"""Every method's AUROC against its reference method's on the same images (paired DeLong)."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from workflow_job import job
 with job(snakemake, several=True) as work:
     params, wildcards = snakemake.params, snakemake.wildcards
     folder = Path(snakemake.output[0]).parents[2]
-    reference, known = params.reference, params.parts["id"]
+    known = params.parts["id"]
     code = {name: one for name, one in params.items() if name.startswith("code_")}
     found = {}
 
@@ -23,9 +23,7 @@ with job(snakemake, several=True) as work:
             found[at] = metrics.Ranking(*pair)
         return found[at]
 
-    for method, made_from in params.methods.items():
-        if method == reference:
-            continue
+    for method, reference in params.references.items():
         path = folder / "metrics" / method / "against_reference.json"
         files = [
             score_file(folder, one, part)
@@ -37,7 +35,7 @@ with job(snakemake, several=True) as work:
             "seed": int(wildcards.seed),
             "method": method,
             "reference": reference,
-            "made_from": [made_from, params.methods[reference]],
+            "made_from": [params.methods[one] for one in (method, reference)],
         }
         key = work.key(files, about, params.parts, code)
         if work.stands(path, key):

@@ -37,4 +37,6 @@ with job(snakemake):
         overview = overview_table(metrics, published)
         temporary.write_text(overview_page(overview))
     with atomic(outputs["leaderboard.md"]) as temporary:
-        temporary.write_text(tables.leaderboard_text(leaderboard, found.left_out))
+        temporary.write_text(
+            tables.leaderboard_text(leaderboard, found.left_out, snakemake.params.positive)
+        )

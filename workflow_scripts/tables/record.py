@@ -48,19 +48,17 @@ with job(snakemake):
         + " and changes" * bool(changed),
         "machine": f"{processor()}, {os.cpu_count()} cores",
     }
-    metrics, costs = (
-        pd.read_csv(path) for path in (snakemake.input.metrics, snakemake.input.costs)
-    )
-    of_study = [
+    given = snakemake.input
+    metrics, comparisons, costs = (
         table[table["scale"].eq(config["scale"]) & table["seed"].isin(config["seeds"])]
-        for table in (metrics, costs)
-    ]
+        for table in map(pd.read_csv, (given.metrics, given.comparisons, given.costs))
+    )
     jobs = {
         (name, job)
         for name, one in benchmarks.items()
         for job in (*one.models, *one.methods, *loader.scored_together(one))
     }
-    ours = [job in jobs for job in zip(of_study[1]["benchmark"], of_study[1]["name"], strict=True)]
+    ours = [job in jobs for job in zip(costs["benchmark"], costs["name"], strict=True)]
     study = Study(config["study"], benchmarks)
-    found = record(study, of_study[0], of_study[1][ours], config["protocols"], run)
+    found = record(study, metrics, comparisons, costs[ours], config["protocols"], run)
     save_csv(found, snakemake.output[0])

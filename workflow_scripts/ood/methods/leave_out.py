@@ -39,8 +39,17 @@ RECORD = Record(
     seed_settings="public code YU1ut/Ensemble-of-Leave-out-Classifiers",
     tuned_on="validation OOD set",
 )
+ODIN_RECORD = Record(
+    title="Enhancing The Reliability of Out-of-distribution Image Detection in Neural Networks, of "
+    "an ensemble of plain nets; the control of the leave-out ensemble",
+    authors="Liang, Li, Srikant",
+    year=2018,
+    arxiv="1706.02690",
+    seed_settings="the leave-out ensemble's nets, grid and validation set",
+    tuned_on="validation OOD set",
+)
 # what calibration records of every temperature and step
-CALIBRATED = ("auroc", "fpr95", "detection_error", "n_id", "n_ood")
+CALIBRATED = ("auroc", "fpr95", "detection_error_original", "n_id", "n_ood")
 
 
 # The members
@@ -59,7 +68,7 @@ def partition(n_classes: int, groups: int, seed: int | None) -> list[list[int]]:
 
 
 class Member(nn.Module):
-    """A classifier of the classes that it does not leave out.
+    """A classifier of the classes that it does not leave out; a ``plain_member`` leaves out none.
 
     ``forward`` maps images ``[N, C, H, W]`` in [0, 1] to logits ``[N, K']``; logit j belongs to the
     class ``classes[j]``.
@@ -67,8 +76,12 @@ class Member(nn.Module):
 
     def __init__(self, settings: dict):
         super().__init__()
-        groups = partition(settings["n_classes"], settings["groups"], settings["partition_seed"])
-        self.left_out = groups[settings["group"]]
+        self.left_out: list[int] = []
+        if settings["type"] == "leave_out_member":
+            groups = partition(
+                settings["n_classes"], settings["groups"], settings["partition_seed"]
+            )
+            self.left_out = groups[settings["group"]]
         kept = [k for k in range(settings["n_classes"]) if k not in self.left_out]
         self.classifier = Classifier(build_features(settings), None, len(kept))
         self.register_buffer("classes", torch.tensor(kept))
@@ -102,6 +115,11 @@ def margin_loss(
     return {"loss": known + weight * missing, "known": known, "entropy_gap": gap}
 
 
+def largest_probability(logits: Tensor) -> Tensor:
+    """max p, float64 ``[N]``: ODIN's score."""
+    return F.softmax(logits.double(), dim=1).max(1).values
+
+
 def certainty(logits: Tensor) -> Tensor:
     """max p - H(p), float64 ``[N]``: in float32 a high temperature leaves no digits."""
     logits = logits.double()
@@ -129,13 +147,10 @@ def fit_member(settings: dict, inputs: Inputs, run: Run) -> tuple[Member, Traine
         ``validation_share`` of the ID images, ``validation_images`` of these and of the validation
         OOD set and ``accuracy_tolerance`` for the rule of the best epoch; ``augmentation``
     """
-    torch.manual_seed(run.seed)
-    network = Member(settings).to(run.machine.device, memory_format=torch.channels_last).train()
-    kept_classes = network.classes.tolist()
+    network = _fresh_member(settings, run)
     training, held_out = split(inputs.images, settings["validation_share"], 0)
-    kept, left_out = training.renumbered(kept_classes), training.select(network.left_out)
-    known = held_out.renumbered(kept_classes).spread(settings["validation_images"])
-    unknown = inputs.validation.spread(settings["validation_images"])
+    kept = training.renumbered(network.classes.tolist())
+    left_out = training.select(network.left_out)
 
     def loss(images: Tensor, labels: Tensor, others: Tensor) -> dict[str, Tensor]:
         logits = network(torch.cat([images, others])).float()
@@ -145,6 +160,45 @@ def fit_member(settings: dict, inputs: Inputs, run: Run) -> tuple[Member, Traine
         )
         return terms | {"accuracy": (logits.argmax(1) == labels).float().mean()}
 
+    data = stream(
+        kept,
+        settings["batch_size"],
+        beside=to_tensor(left_out.images),
+        augment=by_name(settings["augmentation"]),
+    )
+    watch = _watch(network, held_out, settings, inputs, run)
+    trained = train(network, loss, data, settings, run, watch=watch)
+    return network.eval(), trained
+
+
+def fit_plain_member(settings: dict, inputs: Inputs, run: Run) -> tuple[Member, Trained]:
+    """Train a net on all classes with cross-entropy; what it shares with a member is the same.
+
+    :param settings: of ``fit_member``, but for the groups of classes and the margin
+    """
+    network = _fresh_member(settings, run)
+    training, held_out = split(inputs.images, settings["validation_share"], 0)
+
+    def loss(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        logits = network(images).float()
+        accuracy = (logits.argmax(1) == labels).float().mean()
+        return {"loss": F.cross_entropy(logits, labels), "accuracy": accuracy}
+
+    data = stream(training, settings["batch_size"], augment=by_name(settings["augmentation"]))
+    watch = _watch(network, held_out, settings, inputs, run)
+    trained = train(network, loss, data, settings, run, watch=watch)
+    return network.eval(), trained
+
+
+def _fresh_member(settings: dict, run: Run) -> Member:
+    torch.manual_seed(run.seed)
+    return Member(settings).to(run.machine.device, memory_format=torch.channels_last).train()
+
+
+def _watch(network: Member, held_out: ImageSet, settings: dict, inputs: Inputs, run: Run) -> Watch:
+    """Accuracy and OOD detection on the validation sets after each epoch, and the best epoch."""
+    known = held_out.renumbered(network.classes.tolist()).spread(settings["validation_images"])
+    unknown = inputs.validation.spread(settings["validation_images"])
     chunk = run.machine.chunk(CHUNK)
     measured = [to_tensor(one.images).to(run.machine.device) for one in (known, unknown)]
     known_labels = torch.from_numpy(known.labels).to(run.machine.device)
@@ -159,24 +213,16 @@ def fit_member(settings: dict, inputs: Inputs, run: Run) -> tuple[Member, Traine
         return {
             "validation_accuracy": int(right.sum()) / len(right),
             "ood_auroc": found["auroc"],
-            "ood_detection_error": found["detection_error"],
+            "ood_detection_error": found["detection_error_original"],
         }
 
-    data = stream(
-        kept,
-        settings["batch_size"],
-        beside=to_tensor(left_out.images),
-        augment=by_name(settings["augmentation"]),
-    )
-    watch = Watch(
+    return Watch(
         measure=measure, best=lambda history: best_epoch(history, settings["accuracy_tolerance"])
     )
-    trained = train(network, loss, data, settings, run, watch=watch)
-    return network.eval(), trained
 
 
-NETWORKS = {"leave_out_member": Member}
-MODELS = {"leave_out_member": fit_member}
+NETWORKS = {"leave_out_member": Member, "plain_member": Member}
+MODELS = {"leave_out_member": fit_member, "plain_member": fit_plain_member}
 
 
 # The ensemble
@@ -251,14 +297,19 @@ class Ensemble:
         return logits.detach(), torch.where(gradient >= 0, 1.0, -1.0)
 
 
+SCORES = {"certainty": certainty, "largest_probability": largest_probability}
+
+
 class LeaveOutDetector:
     """The paper's algorithm 2 at one temperature and size of the step.
 
+    :param score: of ``SCORES``: ``certainty`` is the paper's, ``largest_probability`` ODIN's
     :param epsilon: in units of [0, 1] pixels; the stepped images are not clipped
     """
 
-    def __init__(self, ensemble: Ensemble, temperature: float, epsilon: float):
+    def __init__(self, ensemble: Ensemble, score: str, temperature: float, epsilon: float):
         self.ensemble = ensemble
+        self.score_name = score
         self.temperature = temperature
         self.epsilon = epsilon
 
@@ -271,7 +322,8 @@ class LeaveOutDetector:
             ]
         else:
             found = self.ensemble.logits(images)
-        return -sum(certainty(logits / self.temperature) for logits in found)
+        known = SCORES[self.score_name]
+        return -sum(known(logits / self.temperature) for logits in found)
 
     def predict(self, images: Tensor) -> Tensor:
         return self.ensemble.probabilities(images).argmax(1)
@@ -306,7 +358,8 @@ def calibrate(settings: dict, members: list[dict], sets: tuple[ImageSet, ImageSe
     """Every temperature and step on the validation sets: rows, the highest AUROC first."""
     ensemble = build_ensemble(members, settings["perturbation"], run.machine)
     candidates = {
-        name: LeaveOutDetector(ensemble, **choice) for name, choice in choices(settings).items()
+        name: LeaveOutDetector(ensemble, settings["score"], **choice)
+        for name, choice in choices(settings).items()
     }
     known, unknown = (detectors.run(candidates, one, run.machine) for one in sets)
     rows = []
@@ -323,9 +376,11 @@ def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
     sets = calibration_sets(settings, saved[0].settings, inputs.images, inputs.validation)
     rows = calibrate(settings, members, sets, run)
     choice = {name: float(rows[0][name]) for name in ("temperature", "epsilon")}
+    record = RECORD if settings["score"] == "certainty" else ODIN_RECORD
+    kept = {name: settings[name] for name in ("perturbation", "score")}
     return Fitted(
-        {"members": members, "perturbation": settings["perturbation"], **choice},
-        replace(RECORD, tuned_on=inputs.validation_name),
+        {"members": members, **kept, **choice},
+        replace(record, tuned_on=inputs.validation_name),
         sum(one.parameters for one in saved),
         facts=choice,
         tables={"calibration": rows},
@@ -336,7 +391,8 @@ def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
 def load(content: dict, machine: Machine) -> LeaveOutDetector:
     """The detector of ``fit``."""
     ensemble = build_ensemble(content["members"], content["perturbation"], machine)
-    return LeaveOutDetector(ensemble, content["temperature"], content["epsilon"])
+    choice = {name: content[name] for name in ("score", "temperature", "epsilon")}
+    return LeaveOutDetector(ensemble, **choice)
 
 
 def build_ensemble(members: list[dict], perturbation: str, machine: Machine) -> Ensemble:
@@ -348,4 +404,4 @@ def build_ensemble(members: list[dict], perturbation: str, machine: Machine) -> 
 
 def at_snapshot(detector: LeaveOutDetector, state: dict[str, float]) -> LeaveOutDetector:
     """The detector with another ``temperature`` and ``epsilon``."""
-    return LeaveOutDetector(detector.ensemble, **state)
+    return LeaveOutDetector(detector.ensemble, detector.score_name, **state)
