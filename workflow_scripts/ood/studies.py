@@ -113,7 +113,7 @@ def record(
                 by_seed = [f"{seed}: {value:.6f}" for seed, value in by_seed.items()]
                 row = [benchmark, key[1], original, key[3], measure, len(cell)]
                 row += [", ".join(by_seed), *values, cell["id_accuracy"].mean(), one.dataset]
-                row += [one.ood[key[2]].dataset, one.validation and one.validation.name]
+                row += [one.ood[key[2]].dataset, one.validation and _image_set(one.validation)]
                 row.append(joined_flags(cell["tuned_on"]))
                 last = key[3] == "final" and measure == "auroc" and key[:3] in paired
                 rows.append(row + (_paired(paired[key[:3]]) if last else [None] * len(PAIRED)))
@@ -155,6 +155,11 @@ def over_seeds(
     freedom = error**4 / (of_seeds**2 / (count - 1)) if of_seeds else math.inf
     reach = t.ppf(0.5 + confidence / 2, freedom) * error
     return mean, mean - reach, mean + reach, 2 * t.sf(abs(mean) / error, freedom)
+
+
+def _image_set(one: OODSet) -> str:
+    """What an OOD set is called, and what stands in for it."""
+    return f"{one.dataset} for {one.stand_in_for}" if one.stand_in_for else one.name
 
 
 def _original(name: str, ood: OODSet) -> str:

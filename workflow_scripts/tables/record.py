@@ -30,6 +30,15 @@ with job(snakemake):
         names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
         return names[0] if names else platform.machine()
 
+    def gpu() -> str:
+        """Its name, where the jobs may have used one; nothing where there is none."""
+        command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+        try:
+            found = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+        except OSError:
+            found = []
+        return f", {found[0]}" if found and config["device"] != "cpu" else ""
+
     loader = Loader(root, dict(config))
     benchmarks = loader.benchmarks()
     changed = git(
@@ -46,7 +55,7 @@ with job(snakemake):
         "precision": config["precision"],
         "revision": (git("rev-parse", "--short=10", "HEAD") or "unknown")
         + " and changes" * bool(changed),
-        "machine": f"{processor()}, {os.cpu_count()} cores",
+        "machine": f"{processor()}, {os.cpu_count()} cores{gpu()}",
     }
     given = snakemake.input
     metrics, comparisons, costs = (
