@@ -496,15 +496,15 @@ def test_a_variant_changes_copies_of_the_models_on_its_way():
 
 
 def test_two_methods_share_the_models_of_the_same_variant():
-    change = {"classifier.generation.clip_type1": [False]}
+    change = {"classifier.generation.null_space": ["rref"]}
     found = load(ROOT, variants={"oodgen": change, "oodgen_max": change}, methods=["msp"])["digits"]
     assert set(found.methods) == {
         "msp",
-        "oodgen_clip_type1_false",
-        "oodgen_max_clip_type1_false",
+        "oodgen_null_space_rref",
+        "oodgen_max_null_space_rref",
     }
     named = {found.methods[m]["classifier"] for m in found.methods if m != "msp"}
-    assert named == {"oodgen_classifier_clip_type1_false"}
+    assert named == {"oodgen_classifier_null_space_rref"}
 
 
 def test_a_named_variant_changes_several_settings_at_once():

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from ood import classifier as classifiers
 from ood.detector import run
 from ood.errors import InputError
-from ood.images import ImageSet
+from ood.images import ImageSet, to_unit
 from ood.methods import oodgen
 from ood.models.vae import OneHotCVAE
 from ood.training import (
@@ -33,6 +33,7 @@ GENERATION = {
     "null_space": "projected",
     "lengths": [0.1, 8.0],
     "clip_type1": True,
+    "type1_bytes": True,
     "radius_quantile": 0.95,
     "shell_axes": "eigen",
     "shell": [1.0, 1.5],
@@ -214,7 +215,9 @@ def test_the_rref_basis_is_that_of_sympy():
 
 def test_type_1_is_a_step_of_the_drawn_length(cvae, generator):
     index = torch.arange(20)
-    unclipped = dataclasses.replace(generator, settings=GENERATION | {"clip_type1": False})
+    unclipped = dataclasses.replace(
+        generator, settings=GENERATION | {"clip_type1": False, "type1_bytes": False}
+    )
     lengths = torch.linspace(0.1, 8, 20)
     torch.manual_seed(5)
     moved = unclipped.type1(index, lengths)
@@ -233,7 +236,9 @@ def test_type_1_is_a_step_of_the_drawn_length(cvae, generator):
 
 
 def test_lengths_are_uniform_and_signs_even(generator):
-    unclipped = dataclasses.replace(generator, settings=GENERATION | {"clip_type1": False})
+    unclipped = dataclasses.replace(
+        generator, settings=GENERATION | {"clip_type1": False, "type1_bytes": False}
+    )
     torch.manual_seed(0)
     index = torch.zeros(3000, dtype=torch.int64)
     lengths = (unclipped.type1(index) - generator.base.images[index] / 255).flatten(1).norm(dim=1)
@@ -486,3 +491,17 @@ def test_a_snapshot_changes_the_classifier_alone(detector):
         later = oodgen.at_snapshot(one, state).score(images)
         assert torch.allclose(later, before + 2, atol=1e-5)
         assert torch.equal(one.score(images), before)
+
+
+def test_bytes_take_short_steps_away_and_floats_keep_them(generator):
+    """As released, type I is not rounded: most pixels of a short step would stay."""
+    floats = dataclasses.replace(generator, settings=GENERATION | {"type1_bytes": False})
+    index = torch.zeros(200, dtype=torch.int64)
+    found = []
+    for one in (generator, floats):
+        torch.manual_seed(0)
+        moved = to_unit(one.type1(index, torch.full((200,), 0.01)))
+        assert moved.dtype == torch.float32
+        assert 0 <= moved.min() <= moved.max() <= 1
+        found.append((moved != generator.base.images[index] / 255).double().mean().item())
+    assert found[0] < 0.5 * found[1]

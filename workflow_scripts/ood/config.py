@@ -803,11 +803,17 @@ class Loader:
         return None
 
     def test_scores_seen(self, benchmark: Benchmark, method: str) -> list[str]:
-        """The settings behind a method's scores that were chosen when test scores were known, as
-        ``<model or method>.<setting>``."""
-        names = [method, *self.recipe_of(benchmark, method)["models"]]
+        """The settings behind a method's scores that were chosen when test scores were known, by
+        the path that leads to them from the method."""
         seen = benchmark.test_scores_seen
-        return sorted(f"{name}.{key}" for name in names for key in seen[name])
+
+        def paths(section: str, name: str) -> Iterator[str]:
+            yield from seen[name]
+            for key, named in self.edges(section, getattr(benchmark, section)[name]).items():
+                for model in _listed(named):
+                    yield from (f"{key}.{path}" for path in paths("models", model))
+
+        return sorted(set(paths("methods", method)))
 
     def recipe_of(self, benchmark: Benchmark, method: str) -> dict:
         """All settings that a method's scores follow from, those of its models among them."""

@@ -327,7 +327,8 @@ class Generator:
     """Draws both types from PyTorch's global random state.
 
     :param settings: ``null_space`` (of ``DIRECTIONS``), ``lengths`` (a, b), ``clip_type1``,
-        ``shell`` (the range of rho in units of r_c)
+        ``type1_bytes`` (clipped images are rounded to 256 values: a quarter of the memory, but
+        short steps vanish), ``shell`` (the range of rho in units of r_c)
     """
 
     cvae: OneHotCVAE
@@ -340,8 +341,8 @@ class Generator:
 
         :param chosen: int64 indices ``[M]`` of base images
         :param lengths: ``[M]``, instead of random ones
-        :return: ``[M, C, H, W]``, uint8, or float32 if ``clip_type1`` is off, where values leave
-            [0, 1]
+        :return: ``[M, C, H, W]``, uint8, or float32 if ``type1_bytes`` is off; if ``clip_type1`` is
+            off, values leave [0, 1]
         """
         base = self.base
         directions = DIRECTIONS[self.settings["null_space"]]
@@ -357,7 +358,9 @@ class Generator:
         signs = torch.randint(0, 2, (len(chosen),), device=chosen.device) * 2 - 1
         steps = torch.cat(found) * (signs * lengths.to(chosen.device))[:, None]
         images = to_unit(base.images[chosen]) + steps.view(-1, *base.images.shape[1:])
-        return to_bytes(images) if self.settings["clip_type1"] else images
+        if self.settings["type1_bytes"]:
+            return to_bytes(images)
+        return images.clamp(0, 1) if self.settings["clip_type1"] else images
 
     def type2(self, labels: Tensor, factors: Tensor | None = None) -> Tensor:
         """Decoded latents of each label's shell, rho ~ U(first, second) r_c.
@@ -523,7 +526,7 @@ def generate(settings: dict, inputs: Inputs, run: Run) -> PseudoOOD:
     on_test = Generator(cvae, settings, ellipsoids, encode(cvae, inputs.test))
     first, second = on_test.sample(len(inputs.test)).chunk(2)
     parts = [on_test.type1(first), on_test.type2(on_test.base.labels[second])]
-    if not settings["clip_type1"]:
+    if not settings["type1_bytes"]:
         parts = [to_unit(part) for part in parts]
     kinds = np.repeat([0, 1], [len(part) for part in parts])
     sets["test"] = ImageSet(to_array(torch.cat(parts)), kinds)
