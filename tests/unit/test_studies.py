@@ -1,6 +1,7 @@
 """Studies: their files plan, their numbers are kept as measured, the book holds nothing else."""
 
 import copy
+import math
 import re
 from pathlib import Path
 
@@ -99,7 +100,7 @@ def test_the_book_puts_each_number_beside_the_published_one():
         ("energy", "omniglot", "final", 0.99),
     ]
     published = pd.DataFrame(published, columns=["method", "ood_set", "protocol", "published"])
-    published = published.assign(benchmark="fashion_mnist", metric="auroc")
+    published = published.assign(benchmark="fashion_mnist", metric="auroc", confidence="verified")
     text = studies.book([make_study()], {"s": ours}, published)
     assert lines(text) == [
         [
@@ -176,18 +177,18 @@ def test_one_seed_s_interval_knows_the_test_images_alone():
     assert studies.over_seeds([0.0, 0.0], [0.0, 0.0]) == (0, 0, 0, 1)
 
 
-def test_a_published_number_that_was_recalled_is_marked():
+def test_a_published_number_that_was_not_checked_is_marked():
     published = pd.DataFrame(
         [("fashion_mnist", "msp", "mnist", "auroc", "final", 0.75, "recalled from memory")],
         columns=["benchmark", "method", "ood_set", "metric", "protocol", "published", "confidence"],
     )
-    assert lines(studies.book([make_study()], {}, published))[0][-3] == "75.00 (recalled)"
+    assert lines(studies.book([make_study()], {}, published))[0][-3] == "75.00 (unchecked)"
 
 
 def test_what_was_not_run_is_visibly_empty():
     published = pd.DataFrame(
-        [("fashion_mnist", "msp", "mnist", "auroc", "final", 0.75)],
-        columns=["benchmark", "method", "ood_set", "metric", "protocol", "published"],
+        [("fashion_mnist", "msp", "mnist", "auroc", "final", 0.75, "verified")],
+        columns=["benchmark", "method", "ood_set", "metric", "protocol", "published", "confidence"],
     )
     text = studies.book([make_study()], {}, published)
     assert "Not run yet." in text
@@ -228,3 +229,55 @@ def test_a_study_is_called_as_its_file(tmp_path):
     path.write_text(FILES[0].read_text())
     with pytest.raises(InputError, match=r"other\.yaml: study\.name: call it other"):
         studies.load(ROOT, path)
+
+
+CLAIMS = [
+    pytest.param(path.stem, claim, id=f"{path.stem}: {claim['says']}: {claim['method']}")
+    for path in FILES
+    for claim in load_yaml(path)["study"].get("claims", [])
+    if "method" in claim and path.stem in RESULTS
+]
+DIRECTION = r"\b(beats?|better|worse|ahead|behind|level|loses|below|above|tell them apart)\b"
+
+
+@pytest.mark.parametrize(("name", "claim"), CLAIMS)
+def test_a_sentence_that_names_a_direction_is_what_the_numbers_say(name, claim):
+    found = studies.direction(RESULTS[name], claim["method"], claim["than"])
+    cells = claim.get("sets", [f"{benchmark}/{ood}" for benchmark, ood in found])
+    assert cells
+    said = {cell: found[tuple(cell.split("/"))] for cell in cells}
+    assert set(said.values()) == {claim["is"]}, said
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_sentence_that_names_a_direction_is_checked(path):
+    about = load_yaml(path)["study"]
+    claims = [claim["says"] for claim in about.get("claims", [])]
+    assert all(says in about["finding"] for says in claims)
+    for sentence in re.split(r"(?<=[.:;]) ", about["finding"]):
+        if re.search(DIRECTION, sentence):
+            assert any(says in sentence or sentence.strip(" .:;") in says for says in claims), (
+                sentence
+            )
+
+
+def test_the_direction_is_that_of_the_paired_interval_where_there_is_one():
+    """Else of both methods' intervals and seeds, as if these were independent."""
+    columns = ["method", "mean", "low", "high", "sd", "seeds", "reference"]
+    columns += ["difference_low", "difference_high"]
+    rows = pd.DataFrame(
+        [
+            ("one", 0.90, 0.88, 0.92, 0.01, 4, "two", 0.001, 0.02),
+            ("two", 0.89, 0.87, 0.91, math.nan, 1, None, math.nan, math.nan),
+            ("three", 0.95, 0.94, 0.96, math.nan, 1, None, math.nan, math.nan),
+        ],
+        columns=columns,
+    ).assign(benchmark="b", ood_set="o", protocol="final", measure="auroc")
+    cell = ("b", "o")
+    assert studies.direction(rows, "one", "two") == {cell: "better"}
+    assert studies.direction(rows, "two", "one") == {cell: "worse"}
+    # .06 against sqrt(.01^2 + .02^2) = .022; .05 against sqrt(.01^2 + .02^2 + (1.96 * .005)^2)
+    assert studies.direction(rows, "three", "two") == {cell: "better"}
+    assert studies.direction(rows, "three", "one") == {cell: "better"}
+    wide = rows.assign(sd=[0.1, math.nan, math.nan])
+    assert studies.direction(wide, "three", "one") == {cell: "level"}

@@ -196,12 +196,13 @@ def test_the_overview_has_the_published_number_of_the_same_protocol_if_there_is_
             "metric": ["auroc", "auroc", "auroc", "fpr95"],
             "protocol": ["oracle", "final", "oracle", "final"],
             "published": [0.9, 0.8, 0.7, 0.1],
+            "confidence": ["verified", "verified", "recalled from memory", "verified"],
         }
     )
     table = overview_table(tables.metrics_table(paths), published).set_index("ood_set")
     assert table.loc["a", ["auroc", "published", "difference"]].tolist() == [85, 80, 5]
     assert table.loc["a", "auroc_sd"] == pytest.approx(7.07)
-    assert table["published_protocol"].fillna("").tolist() == ["final", "oracle", ""]
+    assert table["published_protocol"].fillna("").tolist() == ["final", "oracle, unchecked", ""]
     assert np.isnan(table.loc["c", "published"])
     page = overview_page(table.reset_index())
     assert "<li>degenerate: 1 pairs</li>" in page

@@ -26,12 +26,14 @@ def overview_table(metrics: pd.DataFrame, published: pd.DataFrame) -> pd.DataFra
     theirs: dict[tuple, dict] = {}
     for row in known.itertuples():
         cell = row.benchmark, row.method, row.ood_set
-        theirs.setdefault(cell, {})[row.protocol] = round(100 * row.published, 2)
+        marked = row.protocol + ", unchecked" * (row.confidence != "verified")
+        theirs.setdefault(cell, {})[row.protocol] = round(100 * row.published, 2), marked
     for index, row in table.iterrows():
         found = theirs.get((row["benchmark"], row["method"], row["ood_set"]), {})
         chosen = row["protocol"] if row["protocol"] in found else next(iter(found), None)
-        table.loc[index, "published"] = found.get(chosen, float("nan"))
-        table.loc[index, "published_protocol"] = chosen
+        value, marked = found.get(chosen, (float("nan"), None))
+        table.loc[index, "published"] = value
+        table.loc[index, "published_protocol"] = marked
     table["difference"] = (table["auroc"] - table["published"]).round(2)
     table["flags"] = grouped["flags"].agg(joined_flags).to_numpy()
     return table
@@ -54,7 +56,8 @@ def overview_page(overview: pd.DataFrame) -> str:
             "</head><body><h1>All pairs</h1>",
             f"<p>{len(overview)} pairs of method and OOD set. Click a head to sort, type to "
             "search. Percent; intervals are over test images. “Published as” is how the "
-            "published number was chosen; a difference across protocols is no finding.</p>",
+            "published number was chosen; a difference across protocols is no finding. An "
+            "“unchecked” number was recalled from memory or quoted at second hand.</p>",
             *(["<p>Flagged:</p><ul>", *noted, "</ul>"] if noted else ["<p>Nothing flagged.</p>"]),
             _sortable(shown.rename(columns=heads).dropna(axis=1, how="all")),
             "</body></html>",

@@ -35,7 +35,7 @@ finding.
   intervals over test images, rounded outward].
 * "Against" is the paired difference in AUROC from another method on the same images and seeds,
   with its 95 % interval. It knows how test images differ, and how seeds do where there are several.
-* "Recalled" marks a published number that was quoted from memory and not checked.
+* "Unchecked" marks a published number that was recalled from memory or quoted at second hand.
 * `final` is the last state of training. `validation` chooses on the validation OOD set. `oracle` is
   the best state or setting on the OOD test set itself, as many papers report.
 * "Same protocol" says whether the published number was chosen as ours; if not, how it was.
@@ -157,6 +157,44 @@ def over_seeds(
     return mean, mean - reach, mean + reach, 2 * t.sf(abs(mean) / error, freedom)
 
 
+def direction(rows: pd.DataFrame, method: str, than: str) -> dict[tuple[str, str], str]:
+    """What a study's numbers say of two methods: ``better``, ``worse`` or ``level`` by AUROC, by
+    benchmark and OOD set; ``better`` and ``worse`` where the 95 % interval of the difference leaves
+    0 out.
+
+    The difference is the paired one where the study has it. Else the two methods' intervals and
+    deviations over seeds are joined as if they were independent, which is wider.
+
+    :param rows: see ``record``; the last states count
+    """
+    final = rows[(rows["protocol"] == "final") & (rows["measure"] == "auroc")]
+    of_method, of_other = (
+        {
+            (row["benchmark"], row["ood_set"]): row
+            for row in final[final["method"] == one].to_dict("records")
+        }
+        for one in (method, than)
+    )
+    found = {}
+    for cell in of_method.keys() & of_other.keys():
+        mine, other = of_method[cell], of_other[cell]
+        if mine["reference"] == than:
+            low, high = mine["difference_low"], mine["difference_high"]
+        elif other["reference"] == method:
+            low, high = -other["difference_high"], -other["difference_low"]
+        else:
+            middle, reach = mine["mean"] - other["mean"], math.hypot(_reach(mine), _reach(other))
+            low, high = middle - reach, middle + reach
+        found[cell] = "better" if low > 0 else "worse" if high < 0 else "level"
+    return found
+
+
+def _reach(row: dict) -> float:
+    """Half the width of the 95 % interval of a mean over seeds, of test images and seeds."""
+    of_seeds = 0.0 if pd.isna(row["sd"]) else 1.96 * row["sd"] / math.sqrt(row["seeds"])
+    return math.hypot((row["high"] - row["low"]) / 2, of_seeds)
+
+
 def _image_set(one: OODSet) -> str:
     """What an OOD set is called, and what stands in for it."""
     return f"{one.dataset} for {one.stand_in_for}" if one.stand_in_for else one.name
@@ -171,7 +209,7 @@ def book(studies: list[Study], results: dict[str, pd.DataFrame], published: pd.D
     """All studies as Markdown.
 
     :param results: what ``record`` gave, by study; missing for one that was not run
-    :param published: ``benchmark, method, ood_set, metric, protocol, published``
+    :param published: ``benchmark, method, ood_set, metric, protocol, published, confidence``
     """
     parts = [HEAD.rstrip(), _overview(studies, results)]
     for study in studies:
@@ -238,8 +276,8 @@ def _rows(
     theirs: dict[tuple, dict] = {}
     for row in published.dropna(subset="published").to_dict("records"):
         key = row["method"], row["ood_set"], row["metric"]
-        recalled = row.get("confidence") == "recalled from memory"
-        theirs.setdefault(key, {})[row["protocol"]] = row["published"], recalled
+        checked = row["confidence"] == "verified"
+        theirs.setdefault(key, {})[row["protocol"]] = row["published"], checked
     found = []
     for method in benchmark.methods:
         for ood in benchmark.ood:
@@ -257,7 +295,7 @@ def _rows(
 def _lines(ours: dict[str, dict], published: dict[str, tuple[float, bool]]) -> list[list[str]]:
     """A line for each protocol of ours, and for each published one that meets none of them.
 
-    :param published: by protocol: the number, and whether it was recalled from memory
+    :param published: by protocol: the number, and whether it was checked against its source
     """
     found = []
     for protocol, row in ours.items():
@@ -277,8 +315,8 @@ def _lines(ours: dict[str, dict], published: dict[str, tuple[float, bool]]) -> l
     return found
 
 
-def _published(value: float, recalled: bool) -> str:
-    return f"{100 * value:.2f}" + " (recalled)" * recalled
+def _published(value: float, checked: bool) -> str:
+    return f"{100 * value:.2f}" + " (unchecked)" * (not checked)
 
 
 def _against(row: dict) -> str:
