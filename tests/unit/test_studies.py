@@ -253,12 +253,22 @@ def test_a_sentence_that_names_a_direction_is_what_the_numbers_say(name, claim):
 def test_every_sentence_that_names_a_direction_is_checked(path):
     about = load_yaml(path)["study"]
     claims = [claim["says"] for claim in about.get("claims", [])]
-    assert all(says in about["finding"] for says in claims)
-    for sentence in re.split(r"(?<=[.:;]) ", about["finding"]):
+    text = f"{about.get('short', '')} {about['finding']}".strip()
+    assert all(says in text for says in claims)
+    for sentence in re.split(r"(?<=[.:;]) ", text):
         if re.search(DIRECTION, sentence):
             assert any(says in sentence or sentence.strip(" .:;") in says for says in claims), (
                 sentence
             )
+
+
+def test_the_readme_says_what_the_studies_say():
+    """Its list of findings is the studies' own sentences, which are checked against the numbers."""
+    section = (ROOT / "README.md").read_text().partition("## What it finds")[2]
+    found = re.findall(r"^\* (.*)", section.partition("\n## ")[0], re.M)
+    short = {load_yaml(path)["study"].get("short") for path in FILES} - {None}
+    assert set(found) == short
+    assert len(found) == len(short)
 
 
 def test_the_direction_is_that_of_the_paired_interval_where_there_is_one():

@@ -237,8 +237,8 @@ def _overview(studies: list[Study], results: dict[str, pd.DataFrame]) -> str:
         anchor = re.sub(r"[^\w -]", "", about["title"].lower()).replace(" ", "-")
         ours = results.get(about["name"])
         cost = NOTHING if ours is None else f"{ours['core_minutes'].iloc[0]}"
-        answer = "not run yet" if ours is None else about["finding"].partition(". ")[0]
-        answer = answer.removesuffix(".")
+        short = about.get("short") or about["finding"].partition(". ")[0]
+        answer = "not run yet" if ours is None else short.removesuffix(".")
         rows.append([f"[{about['title']}](#{anchor})", about["question"], cost, answer])
     return markdown(["study", "question", "core minutes", "in short"], rows)
 
