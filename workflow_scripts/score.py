@@ -43,7 +43,7 @@ with job(snakemake, several=True) as work:
 
         import fitting
         from ood import detector as detectors
-        from ood import inference
+        from ood.detector_files import restore
         from ood.files import load_json
         from ood.images import ImageSet
         from ood.scores import save_scores
@@ -52,7 +52,7 @@ with job(snakemake, several=True) as work:
         with fitting.machine(snakemake) as chosen:
             wanted = dict.fromkeys(method for made in missing.values() for method in made)
             loaded = {
-                method: inference.restore(
+                method: restore(
                     folder, method, params.methods[method], chosen, chosen_state, oracle
                 )
                 for method in wanted

@@ -1,5 +1,7 @@
 """What a source file means, and what it imports."""
 
+from pathlib import Path
+
 import pytest
 
 from ood import lineage
@@ -63,3 +65,89 @@ def test_meaning_and_imports_count(folder):
 def test_a_string_that_is_no_docstring_counts(folder):
     first = folder("value = 'a'\n")
     assert folder("value = 'b'\n") != first
+
+
+def test_a_package_s_own_file_counts_for_all_its_parts(folder, tmp_path):
+    (tmp_path / "package" / "__init__.py").write_text("")
+    assert set(folder()) == {"script.py", "package/__init__.py", "package/other.py"}
+
+
+def test_an_import_by_name_is_not_followed(folder):
+    """It is for those who ask for it, as ``ood.load`` is."""
+    source = (
+        "import importlib\n\n\ndef load():\n    return importlib.import_module('package.apart')\n"
+    )
+    assert set(folder(source)) == {"script.py"}
+
+
+SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
+# what every job needs; then, by script, what else of the library its outputs follow from. What
+# settings choose by name (methods, nets, augmentations) is counted apart
+EVERY_JOB = "__init__ errors files interruption lineage"
+LIBRARY = {
+    "data/download.py": "decode download images registry",
+    "data/generate_noise.py": "decode images",
+    "data/prepare.py": "decode images",
+    "data/prepare_own.py": "decode images own",
+    "train.py": "images training",
+    "fit.py": "images training",
+    "generate.py": "images plots training",
+    "score.py": "detector detector_files images scores training",
+    "evaluate.py": "metrics scores",
+    "tables/compare.py": "metrics scores",
+    "tables/gather.py": "config metrics overview own provenance registry tables",
+    "tables/rank.py": "config metrics own provenance registry scores tables",
+    "tables/record.py": "config metrics own provenance registry studies tables",
+    "tables/book.py": "config metrics own provenance registry studies tables",
+    "tables/reference.py": "config metrics own provenance reference registry tables",
+    "plots/calibration.py": "plots scores",
+    "plots/curves.py": "plots scores",
+    "plots/extremes.py": "images plots scores",
+    "plots/f1.py": "metrics plots scores",
+    "plots/heatmap.py": "plots scores",
+    "plots/histograms.py": "metrics plots scores",
+    "plots/image_sets.py": "images plots",
+    "plots/roc.py": "metrics plots scores",
+    "plots/temperatures.py": "metrics plots scores",
+    "plots/trajectory.py": "metrics plots scores",
+}
+# of one method's pictures: that method and its nets too
+ONE_METHOD_S = {
+    "plots/interpolations.py": "oodgen",
+    "plots/pixel_maps.py": "likelihood_ratio",
+    "plots/reconstructions.py": "vmdls",
+    "plots/samples.py": "likelihood_ratio",
+    "plots/vmdls_latents.py": "vmdls",
+}
+
+
+def library(script):
+    files = lineage.code(SCRIPTS, script)
+    found = {Path(name) for name in files if name.startswith("ood/")}
+    return {str(path.relative_to("ood").with_suffix("")) for path in found}
+
+
+@pytest.mark.parametrize("script", LIBRARY)
+def test_a_script_s_code_is_what_it_needs(script):
+    assert library(script) == {*EVERY_JOB.split(), *LIBRARY[script].split()}
+
+
+@pytest.mark.parametrize("script", ONE_METHOD_S)
+def test_a_method_s_picture_needs_one_method(script):
+    found = {name for name in library(script) if name.startswith("methods/")}
+    assert found == {"methods/__init__", f"methods/{ONE_METHOD_S[script]}"}
+    assert "detector_files" not in library(script)
+
+
+def test_every_script_is_pinned():
+    scripts = {
+        str(path.relative_to(SCRIPTS))
+        for path in SCRIPTS.rglob("*.py")
+        if "with job(snakemake" in path.read_text()
+    }
+    assert scripts == {*LIBRARY, *ONE_METHOD_S}
+
+
+def test_nothing_that_the_workflow_runs_needs_what_serves_users_alone():
+    for script in (*LIBRARY, *ONE_METHOD_S):
+        assert not {"inference", "__main__"} & library(script)

@@ -32,6 +32,7 @@ FLOORS = [
     ["training"],
     ["class_gaussians", "classifier", "detector"],
     ["methods"],
+    ["detector_files"],
     ["inference"],
 ]
 

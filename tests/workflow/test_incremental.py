@@ -104,6 +104,20 @@ def test_a_changed_net_reruns_those_who_chose_it_and_says_so(finished):
     assert planned["train_cmg_cvae"] == planned["score_brightness"] == 0
 
 
+def test_code_that_serves_users_alone_reruns_nothing(finished):
+    def edit(name):
+        path = finished.path("workflow_scripts/ood", name)
+        path.write_text(path.read_text() + "\nUNUSED = 1\n")
+
+    edit("inference.py")
+    assert finished.planned() == Counter()
+    # what loads a detector for scoring trains nothing
+    edit("detector_files.py")
+    planned = finished.planned()
+    assert planned["score_cmg_energy"] == 1
+    assert not {name for name in planned if name.startswith(("train", "fine_tune", "prepare"))}
+
+
 def test_a_new_ood_set_is_scored_with_the_detectors_that_exist(finished):
     finished.edit("benchmarks/tiny.yaml", lambda b: b["ood"]["far"].append("gaussian"))
     before = contents(finished, "results/smoke/tiny/**/*")

@@ -55,8 +55,11 @@ def _closure(folder: Path, path: Path) -> frozenset[Path]:
         source = waiting.pop()
         if source not in found:
             found.add(source)
-            modules = _parsed(source)[1]
-            waiting += [one for name in modules if (one := _module_file(folder, name))]
+            for name in _parsed(source)[1]:
+                # a package's own file runs whichever part of it is imported
+                parts = name.split(".")
+                packages = [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
+                waiting += [one for part in packages if (one := _module_file(folder, part))]
     return frozenset(found)
 
 
