@@ -2,7 +2,7 @@
 
     python bench/gpu.py [--device cuda] [--minutes 8] [--out gpu.json]
 
-It needs PyTorch and NumPy alone, and says as a table and as JSON:
+It needs the workflow's packages, and says as a table and as JSON:
 
 1. scores: every method's scores on the device against those on the CPU, on models that are trained
    on the CPU at `smoke` scale. A method passes if 99 of 100 differences are below its tolerance, in
@@ -15,7 +15,7 @@ It needs PyTorch and NumPy alone, and says as a table and as JSON:
 3. hours: what training takes at `paper` scale, model by model and for each method, with all that
    it needs.
 
-What does not fit into the minutes is left out by name. `gpu_plan.json` comes from `gpu_plan.py`.
+What does not fit into the minutes is left out by name.
 """
 
 import argparse
@@ -26,6 +26,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import gpu_plan
 import numpy as np
 import peers
 import timing
@@ -40,7 +41,7 @@ from ood.methods import cmg, csi, leave_out, likelihood_ratio, oodgen, vmdls
 from ood.models.pixelcnn import mixture_log_probability
 from ood.training import Inputs, Machine, Run, Saved, save_trained
 
-PLAN = json.loads((Path(__file__).parent / "gpu_plan.json").read_text())
+PLAN = gpu_plan.plan()
 CPU = Machine(torch.device("cpu"))
 # of the score's standard deviation; a step along a gradient's sign goes the other way where the
 # gradient is 0 but for rounding

@@ -1,12 +1,9 @@
-"""Write bench/gpu_plan.json, what gpu.py runs: it needs no YAML and no Snakemake then.
-
-    python bench/gpu_plan.py
+"""What gpu.py runs, from today's recipes.
 
 ``scores``: every method of the default benchmark at `smoke` scale. ``speed``: the models of two
 benchmarks at `paper` scale, once each where they differ in their group of classes or in a grid.
 """
 
-import json
 from pathlib import Path
 
 import timing  # noqa: F401, so that the library is found
@@ -14,7 +11,6 @@ import timing  # noqa: F401, so that the library is found
 from ood.config import Loader, load_yaml
 
 ROOT = Path(__file__).parents[1]
-FILE = ROOT / "bench" / "gpu_plan.json"
 # ID training images
 IMAGES = {"mnist": 60_000, "cifar10": 50_000}
 # settings that do not change how long a step takes
@@ -71,11 +67,8 @@ def speed(benchmark: str) -> dict:
 
 
 def plan() -> dict:
+    """``scores`` and ``speed``, see above."""
     return {
         "scores": entries("digits", "smoke"),
         "speed": {benchmark: speed(benchmark) for benchmark in IMAGES},
     }
-
-
-if __name__ == "__main__":
-    FILE.write_text(json.dumps(plan(), indent=1, sort_keys=True) + "\n")

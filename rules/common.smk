@@ -11,6 +11,8 @@ SCRIPTS = ROOT / "workflow_scripts"
 sys.path.insert(0, str(SCRIPTS))
 # scripts in folders of their own find the library too
 os.environ.update(PYTHONPATH=str(SCRIPTS))
+# pictures are files; a job needs no screen
+os.environ.setdefault("MPLBACKEND", "agg")
 
 from ood import config as configuration
 from ood.errors import InputError

@@ -3,13 +3,8 @@
 import json
 
 import gpu
-import gpu_plan
 import peers
 import torch
-
-
-def test_its_plan_is_that_of_the_recipes():
-    assert json.loads(json.dumps(gpu_plan.plan())) == gpu.PLAN, "run python bench/gpu_plan.py"
 
 
 def test_scores_and_speed_are_measured(tmp_path, capsys):

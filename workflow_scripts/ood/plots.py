@@ -5,9 +5,6 @@ Shares and AUROCs are drawn in percent. A file's suffix chooses its format: png,
 
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -24,9 +21,9 @@ LEADING = 6
 CROWDED = 0.8
 ID_COLOUR, OOD_COLOUR = "#0072B2", "#D55E00"
 
-plt.rcParams.update({"font.size": 11, "figure.dpi": 110, "savefig.dpi": 110})
-# the same picture is the same file
-plt.rcParams["svg.hashsalt"] = "ood"
+# while a picture is drawn, so that whoever imports this module keeps their own; the salt makes the
+# same picture the same file
+STYLE = {"font.size": 11, "figure.dpi": 110, "savefig.dpi": 110, "svg.hashsalt": "ood"}
 UNDATED = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
 
 
@@ -57,6 +54,7 @@ def styles(methods: list[str]) -> dict[str, dict]:
     }
 
 
+@plt.rc_context(STYLE)
 def curves(path: str | Path, title: str, history: pd.DataFrame) -> None:
     """One panel per recorded term over epochs, with the validation images' where there are any; the
     learning rate where it changes."""
@@ -82,6 +80,7 @@ def curves(path: str | Path, title: str, history: pd.DataFrame) -> None:
     _save(figure, path)
 
 
+@plt.rc_context(STYLE)
 def grid(
     path: str | Path,
     title: str,
@@ -115,6 +114,7 @@ def grid(
     _save(figure, path)
 
 
+@plt.rc_context(STYLE)
 def latents(
     path: str | Path,
     title: str,
@@ -153,6 +153,7 @@ def latents(
     _save(figure, path)
 
 
+@plt.rc_context(STYLE)
 def planes(
     path: str | Path,
     title: str,
@@ -201,6 +202,7 @@ def planes(
     _save(figure, path)
 
 
+@plt.rc_context(STYLE)
 def pixel_maps(path: str | Path, title: str, rows: list[list[np.ndarray]]) -> None:
     """Images, log p and log ratio of their pixels, a row per image set, as the paper shows them.
 
@@ -272,6 +274,7 @@ def _ranking(axis, title: str, labels: dict[str, str]) -> None:
     legend.set_in_layout(False)
 
 
+@plt.rc_context(STYLE)
 def roc(
     path: str | Path,
     title: str,
@@ -316,6 +319,7 @@ def roc(
     _save(figure, path)
 
 
+@plt.rc_context(STYLE)
 def f1(
     path: str | Path, title: str, table: pd.DataFrame, style: dict[str, dict], reference: str
 ) -> None:
@@ -345,6 +349,7 @@ def f1(
     _save(figure, path)
 
 
+@plt.rc_context(STYLE)
 def trajectory(
     path: str | Path,
     title: str,
@@ -368,6 +373,7 @@ def trajectory(
     _save(figure, path)
 
 
+@plt.rc_context(STYLE)
 def histograms(
     path: str | Path,
     title: str,
@@ -426,6 +432,7 @@ def _bins(known: np.ndarray, unknown: np.ndarray) -> np.ndarray:
     return np.linspace(low, high if high > low else low + 1, 50)
 
 
+@plt.rc_context(STYLE)
 def calibration(path: str | Path, title: str, rows: pd.DataFrame) -> None:
     """AUROC on the validation sets for every temperature and input step; the chosen one framed.
 
@@ -449,6 +456,7 @@ def calibration(path: str | Path, title: str, rows: pd.DataFrame) -> None:
     _save(figure, path)
 
 
+@plt.rc_context(STYLE)
 def heatmap(path: str | Path, title: str, summary: pd.DataFrame) -> None:
     """Mean AUROC, methods by OOD sets, in the order of ``summary``; on top the best mean over the
     first group, as in the leaderboard."""

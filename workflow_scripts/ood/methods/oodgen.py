@@ -46,7 +46,7 @@ from ood.training import (
 
 log = logging.getLogger(__name__)
 
-# images whose Jacobians are computed at once; on a CPU measured with bench/jacobians.py (the
+# images whose Jacobians are computed at once; on a CPU measured with bench/cpu.py (the
 # activations of more images leave the cache), on a GPU not measured yet, only bounded
 JACOBIAN_CHUNK = {"cpu": 16, "cuda": 512}
 
