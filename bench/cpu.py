@@ -35,10 +35,14 @@ from ood.models import densenet, wide_resnet
 from ood.models.base import Classifier, Normalized
 from ood.models.pixelcnn import PixelCNN, mixture_log_probability
 from ood.models.vae import OneHotCVAE
-from ood.training import Machine, Run, Stream, build_optimizer, train
+from ood.training.batches import Batches
+from ood.training.device import Compute
+from ood.training.loop import train
+from ood.training.optimizers import build_optimizer
+from ood.training.run import Run
 
-CPU = Machine(torch.device("cpu"))
-HALF = Machine(torch.device("cpu"), "bfloat16")
+CPU = Compute(torch.device("cpu"))
+HALF = Compute(torch.device("cpu"), "bfloat16")
 PAPER = gpu_plan.plan()["speed"]
 # of a training that is timed
 STEPS = 8
@@ -219,13 +223,13 @@ def compare_training(report: Report) -> None:
     images = torch.randint(0, 256, (2560, 1, 28, 28), dtype=torch.uint8)
     labels = torch.arange(2560) % 10
 
-    def ours(build, loss, settings, machine=CPU):
+    def ours(build, loss, settings, compute=CPU):
         torch.manual_seed(0)
         network = build(settings).to(memory_format=torch.channels_last).train()
-        data = Stream(images, labels, settings["batch_size"])
+        data = Batches(images, labels, settings["batch_size"])
         chosen = {"steps": STEPS, "evaluate_every": STEPS, "optimizer": ADAM}
         with tempfile.TemporaryDirectory() as folder:
-            run = Run(0, machine, Path(folder) / "checkpoint.pt", "")
+            run = Run(0, compute, Path(folder) / "checkpoint.pt", "")
             train(network, partial(loss, network), data, chosen, run)
 
     def minimal(build, loss, settings, fused):
@@ -282,8 +286,8 @@ def with_small_maps(build, settings):
 def compare_scoring(report: Report) -> None:
     images = torch.rand(500, 1, 28, 28)
 
-    def score(network, machine):
-        with torch.no_grad(), machine.autocast():
+    def score(network, compute):
+        with torch.no_grad(), compute.autocast():
             network(images)
 
     for name in ("classifier", "small_classifier", "backbone_classifier"):
@@ -326,9 +330,9 @@ def compare_pixelcnn(report: Report) -> None:
         id(own): build_optimizer(own.parameters(), ADAM | {"learning_rate": 1e-4}),
     }
 
-    def step(network, flush, machine=CPU):
+    def step(network, flush, compute=CPU):
         torch.set_flush_denormal(flush)
-        with machine.autocast():
+        with compute.autocast():
             outputs = network(batch)
         loss = -mixture_log_probability(batch, outputs.float(), 1, False).sum((1, 2)).mean()
         optimizers[id(network)].zero_grad(set_to_none=True)
@@ -356,13 +360,13 @@ def compare_backbones(report: Report) -> None:
     images = torch.randint(0, 256, (2000, 3, 32, 32), dtype=torch.uint8)
     labels, batch = torch.randint(0, 10, (2000,)), 16
 
-    def own_steps(features, machine):
+    def own_steps(features, compute):
         net = Classifier(Normalized(features, peers.MEAN, peers.SD), None, 10)
         net = net.to(memory_format=torch.channels_last).train()
         augment, optimizer = crop_flip(), build_optimizer(net.parameters(), SGD)
         while True:
             chosen = torch.randint(0, len(images), (batch,))
-            with machine.autocast():
+            with compute.autocast():
                 logits = net(augment(to_unit(images[chosen])))
             loss = F.cross_entropy(logits.float(), labels[chosen])
             optimizer.zero_grad(set_to_none=True)
@@ -389,13 +393,13 @@ def compare_backbones(report: Report) -> None:
 def compare_layouts(report: Report) -> None:
     batch, labels = torch.rand(32, 3, 32, 32), torch.arange(32) % 10
 
-    def steps(name, layout, machine):
+    def steps(name, layout, compute):
         settings = PAPER["cifar10"]["models"]["classifier"]["settings"]
         settings |= {"architecture": name, "width": 0.5}
         network = classifiers.build(settings).to(memory_format=layout).train()
         optimizer = build_optimizer(network.parameters(), ADAM)
         while True:
-            with machine.autocast():
+            with compute.autocast():
                 loss = F.cross_entropy(network(batch).float(), labels)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()

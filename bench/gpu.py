@@ -39,10 +39,12 @@ from ood.detector import run as run_detectors
 from ood.images import ImageSet
 from ood.methods import cmg, csi, leave_out, likelihood_ratio, oodgen, vmdls
 from ood.models.pixelcnn import mixture_log_probability
-from ood.training import Inputs, Machine, Run, Saved, save_trained
+from ood.training.device import Compute
+from ood.training.model_files import TrainedModel, save_trained
+from ood.training.run import Inputs, Run
 
 PLAN = gpu_plan.plan()
-CPU = Machine(torch.device("cpu"))
+CPU = Compute(torch.device("cpu"))
 # of the score's standard deviation; a step along a gradient's sign goes the other way where the
 # gradient is 0 but for rounding
 TOLERANCE, TOLERANCE_OF_STEPS = 1e-3, 0.1
@@ -76,25 +78,25 @@ class Bench:
         self.left_out.append(name)
         return True
 
-    def machine(self, precision: str = "float32") -> Machine:
-        return Machine(self.device, precision)
+    def compute(self, precision: str = "float32") -> Compute:
+        return Compute(self.device, precision)
 
-    def run(self, machine: Machine) -> Run:
-        return Run(0, machine, self.folder / "checkpoint.pt", "", origin=(0, "bench"))
+    def run(self, compute: Compute) -> Run:
+        return Run(0, compute, self.folder / "checkpoint.pt", "", origin=(0, "bench"))
 
     def saved(self, one: dict, folder: Path) -> dict:
         """The models that an entry names."""
         return {
-            key: [Saved(folder / name) for name in named]
+            key: [TrainedModel(folder / name) for name in named]
             if isinstance(named, list)
-            else Saved(folder / named)
+            else TrainedModel(folder / named)
             for key, named in one["models"].items()
         }
 
-    def fit_model(self, one: dict, images: ImageSet, machine: Machine, folder: Path):
+    def fit_model(self, one: dict, images: ImageSet, compute: Compute, folder: Path):
         module = importlib.import_module(one["module"])
         inputs = Inputs(images, validation=images, models=self.saved(one, folder))
-        return module.MODELS[one["settings"]["type"]](one["settings"], inputs, self.run(machine))
+        return module.MODELS[one["settings"]["type"]](one["settings"], inputs, self.run(compute))
 
     # 1. Scores
 
@@ -121,7 +123,7 @@ class Bench:
                 images, validation=judged, validation_name="x", models=self.saved(one, folder)
             )
             fitted = module.fit(one["settings"], inputs, self.run(CPU))
-            own = self.machine()
+            own = self.compute()
             try:
                 on = {
                     kind: run_detectors({"": module.load(fitted.content, m)}, judged, m)[""]
@@ -153,7 +155,7 @@ class Bench:
         inputs = Inputs(
             images, images, tuple(range(images.labels.max() + 1)), models=self.saved(owner, folder)
         )
-        module.generate(owner["settings"], inputs, self.run(self.machine()))
+        module.generate(owner["settings"], inputs, self.run(self.compute()))
 
     # 2. Speed
 
@@ -179,7 +181,7 @@ class Bench:
         one = models[name]
         if not (folder / name / "model.pt").exists():
             images, short = shortened(one, 2)
-            network, trained = self.fit_model(short, images, self.machine(), folder)
+            network, trained = self.fit_model(short, images, self.compute(), folder)
             save_trained(folder / name, one["settings"], network, trained)
 
     def model(self, one: dict, folder: Path, seconds: float, peaks: dict) -> dict:
@@ -218,7 +220,7 @@ class Bench:
     def images_per_second(self, one: dict, folder: Path, precision: str, count: int) -> float:
         """Of the last of two epochs of so many steps."""
         images, short = shortened(one, count)
-        _, trained = self.fit_model(short, images, self.machine(precision), folder)
+        _, trained = self.fit_model(short, images, self.compute(precision), folder)
         return trained.history[-1]["images_per_second"]
 
     def minimal_rate(self, network, loss, one: dict, seconds: float) -> float:
@@ -256,7 +258,7 @@ class Bench:
         for count in (8, 16):
             images, short = shortened(one, count, epochs=1)
             with torch.profiler.profile(activities=kinds) as profile:
-                self.fit_model(short, images, self.machine(), folder)
+                self.fit_model(short, images, self.compute(), folder)
             counts.append(sum(e.count for e in profile.key_averages() if e.key == waiting))
         return (counts[1] - counts[0]) / 8
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from ood.training import OPTIMIZERS, SCHEDULE
+from ood.training.optimizers import OPTIMIZERS, SCHEDULE
 
 MEAN, SD = [0.4914, 0.4824, 0.4467], [0.2471, 0.2435, 0.2616]
 

@@ -9,7 +9,7 @@ with job(snakemake) as work:
 
     import fitting
     from ood.files import checksum, save_json, save_rows
-    from ood.training import save_model
+    from ood.training.model_files import save_model
 
     output, folder = snakemake.output, Path(snakemake.output.detector).parent
     settings = dict(snakemake.params.settings)

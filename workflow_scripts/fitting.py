@@ -1,4 +1,4 @@
-"""What the scripts that train, fit, generate and score share: machine, run, inputs."""
+"""What the scripts that train, fit, generate and score share: compute, run, inputs."""
 
 import os
 from contextlib import contextmanager
@@ -6,9 +6,11 @@ from pathlib import Path
 
 import torch
 
-from ood import training
 from ood.images import ImageSet
 from ood.lineage import digest
+from ood.training.device import Compute, compute_for
+from ood.training.model_files import TrainedModel
+from ood.training.run import Inputs, Run, derive_seed
 from workflow_job import Work
 
 # of this machine: others may share the folder
@@ -21,23 +23,23 @@ def machine(snakemake):
     torch.set_num_threads(snakemake.threads)
     config, precision = snakemake.config, snakemake.params.precision
     batch = config["scoring_batch"]
-    with training.machine(config["device"], precision, batch, LOCKS) as chosen:
+    with compute_for(config["device"], precision, batch, LOCKS) as chosen:
         yield chosen
 
 
-def device(chosen: training.Machine, threads: int) -> dict:
+def device(chosen: Compute, threads: int) -> dict:
     """Where something was computed, for its record."""
     cuda = chosen.device.type == "cuda"
     name = torch.cuda.get_device_name(chosen.device) if cuda else os.uname().machine
     return {"device": chosen.device.type, "device_name": name, "threads": threads}
 
 
-def run(snakemake, work: Work, chosen: training.Machine, name: str, folder: Path) -> training.Run:
+def run(snakemake, work: Work, chosen: Compute, name: str, folder: Path) -> Run:
     """The run of the model or method ``name``: its seed, checkpoint and identity."""
     seed = snakemake.wildcards.seed
     identity = digest(work.key(), [chosen.device.type, snakemake.threads])
-    return training.Run(
-        training.derive_seed(seed, name),
+    return Run(
+        derive_seed(seed, name),
         chosen,
         folder / "checkpoint.pt",
         identity,
@@ -54,7 +56,7 @@ def image_set(path: str, classes: list[int]) -> ImageSet:
     return ImageSet.load(path).renumbered(classes)
 
 
-def inputs(snakemake, best: bool = False) -> training.Inputs:
+def inputs(snakemake, best: bool = False) -> Inputs:
     """What a rule says under ``input``: ID images (``images``, ``test``), the ``validation`` OOD
     set, a file of ``weights``, and the models that its settings name.
 
@@ -67,9 +69,9 @@ def inputs(snakemake, best: bool = False) -> training.Inputs:
     for key, named in params.models.items():
         # a list of one comes as a string
         paths = [given[key]] if isinstance(given[key], str) else given[key]
-        found = [training.Saved(Path(path).parent, best) for path in paths]
+        found = [TrainedModel(Path(path).parent, best) for path in paths]
         models[key] = found if isinstance(named, list) else found[0]
-    return training.Inputs(
+    return Inputs(
         images=image_set(given.images, classes) if given.get("images") else None,
         test=image_set(given.test, classes) if given.get("test") else None,
         classes=tuple(classes),

@@ -9,7 +9,7 @@ with job(snakemake) as work:
 
     import fitting
     from ood.files import save_json, save_rows
-    from ood.training import load_weights, save_trained
+    from ood.training.model_files import load_weights, save_trained
 
     folder = Path(snakemake.output.model).parent
     settings = dict(snakemake.params.settings)

@@ -11,9 +11,17 @@ from sklearn.neighbors import NearestNeighbors
 from ood import classifier as classifiers
 from ood.images import ImageSet, to_tensor, to_unit
 from ood.methods import baselines
-from ood.training import Inputs, Machine, Run, Saved, Trained, load_model, save_model, save_trained
+from ood.training.device import Compute
+from ood.training.model_files import (
+    TrainedModel,
+    TrainingResult,
+    load_model,
+    save_model,
+    save_trained,
+)
+from ood.training.run import Inputs, Run
 
-CPU = Machine(torch.device("cpu"))
+CPU = Compute(torch.device("cpu"))
 CLASSIFIER = {
     "architecture": "convnet",
     "shape": [8, 8, 1],
@@ -53,17 +61,17 @@ def image_set():
     return ImageSet(images, np.arange(60) % 3)
 
 
-def detector(score, classifier, image_set, folder, machine=CPU):
+def detector(score, classifier, image_set, folder, compute=CPU):
     """Built, saved and loaded as the workflow does it."""
     settings = {"score": score, **SETTINGS[score]}
     models = {}
     if score not in PIXEL_SCORES:
-        save_trained(folder, CLASSIFIER, classifier, Trained([], 0))
-        models["classifier"] = Saved(folder)
-    fitted = baselines.fit(settings, Inputs(image_set, models=models), Run(0, machine, folder, ""))
+        save_trained(folder, CLASSIFIER, classifier, TrainingResult([], 0))
+        models["classifier"] = TrainedModel(folder)
+    fitted = baselines.fit(settings, Inputs(image_set, models=models), Run(0, compute, folder, ""))
     assert fitted.parameters == (sum(v.numel() for v in classifier.parameters()) if models else 0)
     save_model(folder / "detector.pt", fitted.content)
-    return baselines.load(load_model(folder / "detector.pt"), machine)
+    return baselines.load(load_model(folder / "detector.pt"), compute)
 
 
 @pytest.mark.parametrize("score", SETTINGS)
@@ -178,11 +186,11 @@ def test_bfloat16_passes_are_scored_with_the_digits_of_float32(
 ):
     images = to_unit(to_tensor(image_set.images))
     exact = detector(score, classifier, image_set, tmp_path / "exact")
-    machine = Machine(torch.device("cpu"), "bfloat16")
-    rounded = detector(score, classifier, image_set, tmp_path / "rounded", machine)
+    compute = Compute(torch.device("cpu"), "bfloat16")
+    rounded = detector(score, classifier, image_set, tmp_path / "rounded", compute)
     with torch.no_grad():
         expected = exact.score(images)
-        with machine.autocast():
+        with compute.autocast():
             found = rounded.score(images)
     assert len(found.unique()) > 50  # bfloat16's logits would give a few values
     # the random net's hidden values lie so close that neighbours are a matter of rounding

@@ -32,9 +32,9 @@ def test_scores_and_speed_are_measured(tmp_path, capsys):
 def test_a_score_that_differs_does_not_pass(monkeypatch, tmp_path):
     original = gpu.run_detectors
 
-    def otherwise(detectors, images, machine):
-        scores, predicted = original(detectors, images, machine)[""]
-        if machine is not gpu.CPU:
+    def otherwise(detectors, images, compute):
+        scores, predicted = original(detectors, images, compute)[""]
+        if compute is not gpu.CPU:
             scores = scores + 0.01 * scores.std()
         return {"": (scores, predicted)}
 

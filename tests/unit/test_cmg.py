@@ -11,9 +11,11 @@ from ood.detector import run
 from ood.errors import InputError
 from ood.images import ImageSet
 from ood.methods import cmg
-from ood.training import Inputs, Machine, Run, cpu_state, derive_seed, load_model, save_model
+from ood.training.device import Compute
+from ood.training.model_files import cpu_state, load_model, save_model
+from ood.training.run import Inputs, Run, derive_seed
 
-CPU = Machine(torch.device("cpu"))
+CPU = Compute(torch.device("cpu"))
 LOGITS = torch.tensor([[2.0, 0.0, 0.0], [5.0, 1.0, -1.0]])
 PSEUDO = torch.tensor([[1.0, 1.0, 1.0]])
 

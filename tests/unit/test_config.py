@@ -13,7 +13,7 @@ from recipes import edit_recipe
 from ood.config import SCALES, Loader, at_scale, load_yaml
 from ood.errors import InputError
 from ood.registry import REGISTRY
-from ood.training import build_optimizer
+from ood.training.optimizers import build_optimizer
 from plan import Plan
 
 ROOT = Path(__file__).parents[2]

@@ -11,15 +11,24 @@ import torch
 import torch.nn.functional as F
 
 from ood import classifier as classifiers
-from ood import training
 from ood.augmentations import views as augmentations
 from ood.augmentations.views import Views
 from ood.errors import InputError
 from ood.images import ImageSet, to_tensor, to_unit
 from ood.methods import cmg, csi
-from ood.training import Inputs, Machine, Run, Saved, load_model, save_model, save_trained
+from ood.training import checkpoint
+from ood.training.device import Compute
+from ood.training.model_files import (
+    TrainedModel,
+    TrainingResult,
+    load_model,
+    save_model,
+    save_trained,
+)
+from ood.training.optimizers import build_optimizer, learning_rate
+from ood.training.run import Inputs, Run
 
-CPU = Machine(torch.device("cpu"))
+CPU = Compute(torch.device("cpu"))
 TRUNK = {
     "architecture": "resnet18",
     "shape": [8, 8, 1],
@@ -79,7 +88,7 @@ def encoder(folder, image_set, **changes):
     settings = ENCODER | changes
     network, trained = csi.fit_encoder(settings, Inputs(image_set), run_in(folder))
     save_trained(folder / "encoder", settings, network, trained)
-    return Saved(folder / "encoder")
+    return TrainedModel(folder / "encoder")
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +106,7 @@ def head(folder, image_set, labelled, **changes):
     inputs = Inputs(image_set, models={"encoder": labelled})
     network, trained = csi.fit_head(settings, inputs, run_in(folder))
     save_trained(folder / "head", settings, network, trained)
-    return Saved(folder / "head"), trained
+    return TrainedModel(folder / "head"), trained
 
 
 # views
@@ -296,7 +305,7 @@ def test_the_supervised_loss_is_a_loop_over_groups():
 
 def test_lars_by_hand():
     weights, zero = (torch.nn.Parameter(torch.tensor(v)) for v in ([3.0, 4.0], [0.0, 0.0]))
-    optimizer = training.build_optimizer([weights, zero], LARS | {"weight_decay": 0})
+    optimizer = build_optimizer([weights, zero], LARS | {"weight_decay": 0})
     for expected in ([2.997, 4.004], [2.9912992, 4.0116011]):
         for value in (weights, zero):
             value.grad = torch.tensor([0.6, -0.8])
@@ -310,14 +319,14 @@ def test_lars_by_hand():
 def test_weight_decay_counts_in_the_rate_of_lars():
     weights = torch.nn.Parameter(torch.tensor([3.0, 4.0]))
     weights.grad = torch.tensor([0.0, 1.0])
-    training.build_optimizer([weights], LARS | {"weight_decay": 0.1}).step()
+    build_optimizer([weights], LARS | {"weight_decay": 0.1}).step()
     rate = 1e-3 * 5 / (1 + 0.1 * 5)
     assert weights.tolist() == pytest.approx([3 - rate * 0.3, 4 - rate * 1.4], abs=1e-6)
 
 
 def test_the_rate_warms_up_and_falls_along_a_cosine():
     optimizer = LARS | {"cosine": True, "warmup": {"start": 0.1, "share": 0.01}}
-    rates = [training.learning_rate(optimizer, epoch, 1000) for epoch in (0, 5, 10, 1000)]
+    rates = [learning_rate(optimizer, epoch, 1000) for epoch in (0, 5, 10, 1000)]
     assert rates == pytest.approx([0.1, 0.55, 1.0, 0.000247], abs=1e-6)
 
 
@@ -325,7 +334,7 @@ def test_the_rate_warms_up_and_falls_along_a_cosine():
 
 
 def test_an_interrupted_training_ends_as_if_it_had_not_been(tmp_path, image_set, monkeypatch):
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0)
     whole = encoder(tmp_path / "whole", image_set)
     calls, original = itertools.count(), csi.similarity_loss
 
@@ -385,11 +394,11 @@ def test_cmg_takes_the_labelled_trunk_for_an_ordinary_classifier(tmp_path, image
     cvae = {"shape": [8, 8, 1], "n_classes": 3, "architecture": "conv", "latent": 4}
     cvae |= {"hidden": 16, "width": 0.05, "padding": 1}
     network = cmg.build_cvae(cvae)
-    save_trained(tmp_path / "cvae", cvae, network, training.Trained([], 0))
+    save_trained(tmp_path / "cvae", cvae, network, TrainingResult([], 0))
     settings = {"loss": "energy", "sigma": 5, "pseudo_per_batch": 8, "epochs": 1, "batch_size": 8}
     settings |= {"optimizer": {"name": "adam", "learning_rate": 1e-4}, "snapshot_every": 2}
     settings |= {"energy": {"weight": 0.1, "in_quantile": 0.01, "out_quantile": 0.99}}
-    models = {"classifier": saved, "cvae": Saved(tmp_path / "cvae")}
+    models = {"classifier": saved, "cvae": TrainedModel(tmp_path / "cvae")}
     fitted = cmg.fit(settings, Inputs(image_set, models=models), run_in(tmp_path))
     tuned = fitted.content["classifier"]["state"]
     changed = {name for name, value in saved.state.items() if not torch.equal(value, tuned[name])}
@@ -454,7 +463,7 @@ def test_the_size_of_projections_does_not_matter_nor_their_direction(
     plain = {"settings": unlabelled.settings | {"drawn": []}, "state": last}
     images, scores = to_unit(to_tensor(image_set.images)), []
     for one in (plain, content):
-        passes = csi.restore_passes(**one, machine=CPU)
+        passes = csi.restore_passes(**one, compute=CPU)
         statistics = csi.fit_statistics(passes.extractor, image_set, CPU)
         with torch.no_grad():
             scores.append(csi.CSIDetector(passes, statistics, False).score(images))
@@ -470,11 +479,13 @@ def test_a_shift_weight_that_is_not_positive_drops_the_part_and_says_so(
         network = csi.restore(unlabelled.settings, unlabelled.state, CPU)
         with torch.no_grad():
             network.shift[0].bias.fill_(bias)
-        save_trained(folder / "encoder", unlabelled.settings, network, training.Trained([], 0))
-        one, fitted = detector(Saved(folder / "encoder"), image_set, folder)
+        save_trained(folder / "encoder", unlabelled.settings, network, TrainingResult([], 0))
+        one, fitted = detector(TrainedModel(folder / "encoder"), image_set, folder)
         assert one.whole is not flagged
         assert (fitted.flags != []) is flagged
-        similar, other = detector(Saved(folder / "encoder"), image_set, folder, score="similarity")
+        similar, other = detector(
+            TrainedModel(folder / "encoder"), image_set, folder, score="similarity"
+        )
         assert not similar.whole
         assert other.flags == []
 
@@ -499,7 +510,7 @@ def test_the_joint_head_is_averaged_over_the_shifts(tmp_path, image_set, labelle
 def test_a_joint_head_has_the_shift_of_its_encoder(tmp_path, image_set):
     saved = encoder(tmp_path, image_set, labeled=True, shift="cutperm")
     joint, _ = head(tmp_path, image_set, saved, joint=True)
-    assert csi.restore_joint(**joint.content, machine=CPU).extractor.kind == "cutperm"
+    assert csi.restore_joint(**joint.content, compute=CPU).extractor.kind == "cutperm"
     alone = encoder(tmp_path / "alone", image_set, shift="none")
     with pytest.raises(InputError, match="a joint head needs an encoder with a shift"):
         head(tmp_path, image_set, alone, joint=True)

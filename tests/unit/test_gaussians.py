@@ -8,9 +8,11 @@ from ood import classifier as classifiers
 from ood.detector import run
 from ood.images import ImageSet
 from ood.methods import gaussians
-from ood.training import Inputs, Machine, Run, cpu_state, load_model, save_model
+from ood.training.device import Compute
+from ood.training.model_files import cpu_state, load_model, save_model
+from ood.training.run import Inputs, Run
 
-CPU = Machine(torch.device("cpu"))
+CPU = Compute(torch.device("cpu"))
 SETTINGS = {
     "type": "classifier",
     "architecture": "convnet",
@@ -34,7 +36,7 @@ NETS = {
 }
 
 
-class Saved:
+class TrainedModel:
     """A trained model, as a fitting job gets it."""
 
     def __init__(self, settings):
@@ -54,7 +56,7 @@ def known():
 
 @pytest.fixture(scope="module")
 def fitted(known):
-    inputs = Inputs(known, models={"classifier": Saved(SETTINGS)})
+    inputs = Inputs(known, models={"classifier": TrainedModel(SETTINGS)})
     settings = {"jitter": 1e-6, "shrinkage": 0.0}
     return gaussians.fit(settings, inputs, Run(0, CPU, None, ""))
 
@@ -62,7 +64,7 @@ def fitted(known):
 @pytest.mark.parametrize("name", NETS)
 def test_every_net_has_features_of_several_depths(name):
     settings = SETTINGS | {"architecture": name} | NETS[name]
-    depths = gaussians.restore(**Saved(settings).content, machine=CPU).extractor
+    depths = gaussians.restore(**TrainedModel(settings).content, compute=CPU).extractor
     height, width, channels = settings["shape"]
     images = torch.rand(5, channels, height, width)
     with torch.no_grad():
@@ -79,7 +81,7 @@ def test_every_net_has_features_of_several_depths(name):
 
 
 def test_a_net_without_taps_gives_convolutions_a_third_of_the_way_apart():
-    depths = gaussians.restore(**Saved(SETTINGS).content, machine=CPU).extractor
+    depths = gaussians.restore(**TrainedModel(SETTINGS).content, compute=CPU).extractor
     convolutions = [one for one in depths.modules() if isinstance(one, torch.nn.Conv2d)]
     assert len(convolutions) == 9
     assert depths.tapped == [convolutions[index] for index in (2, 5, 8)]
@@ -89,7 +91,7 @@ def test_the_score_is_the_best_class_s_likelihood(fitted, known, tmp_path):
     save_model(tmp_path / "detector.pt", fitted.content)
     detector = gaussians.load(load_model(tmp_path / "detector.pt"), CPU)
     scores, predicted = run({"": detector}, known, CPU)[""]
-    depths = gaussians.restore(**fitted.content["classifier"], machine=CPU).extractor
+    depths = gaussians.restore(**fitted.content["classifier"], compute=CPU).extractor
     images = torch.from_numpy(known.images).permute(0, 3, 1, 2) / 255
     with torch.no_grad():
         parts = depths(images)

@@ -172,7 +172,7 @@ def test_the_terminal_hears_of_progress_now_and_then_and_the_log_file_of_everyth
     clock = iter([0.0, 10.0, 31.0, 31.0, 40.0, 62.0, 62.0])
     monkeypatch.setattr(workflow_job.time, "monotonic", lambda: next(clock))
     with job(snakemake):
-        log = logging.getLogger("ood.training")
+        log = logging.getLogger("ood.training.loop")
         for number in range(4):
             log.info("step %d", number, extra={"progress": True})
         log.info("detail")

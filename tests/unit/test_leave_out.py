@@ -11,9 +11,11 @@ from scipy.stats import entropy as scipy_entropy
 
 from ood.images import ImageSet
 from ood.methods import baselines, leave_out
-from ood.training import Inputs, Machine, Run, cpu_state, load_model, save_model
+from ood.training.device import Compute
+from ood.training.model_files import cpu_state, load_model, save_model
+from ood.training.run import Inputs, Run
 
-CPU = Machine(torch.device("cpu"))
+CPU = Compute(torch.device("cpu"))
 SETTINGS = {
     "type": "leave_out_member",
     "architecture": "toynet",

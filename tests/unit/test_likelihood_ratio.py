@@ -12,9 +12,11 @@ from ood.detector import run
 from ood.images import ImageSet
 from ood.methods import likelihood_ratio as lr
 from ood.models.pixelcnn import PixelCNN
-from ood.training import Inputs, Machine, Run, cpu_state
+from ood.training.device import Compute
+from ood.training.model_files import cpu_state
+from ood.training.run import Inputs, Run
 
-CPU = Machine(torch.device("cpu"))
+CPU = Compute(torch.device("cpu"))
 SETTINGS = {
     "shape": [8, 8, 1],
     "n_classes": 2,
@@ -140,7 +142,7 @@ def content(**networks):
 
 @pytest.fixture
 def detector():
-    return lambda **networks: lr.load(content(**networks), Machine(torch.device("cpu")))
+    return lambda **networks: lr.load(content(**networks), Compute(torch.device("cpu")))
 
 
 def test_equal_models_give_a_ratio_of_exactly_zero(detector):
@@ -176,15 +178,15 @@ def test_a_score_does_not_depend_on_the_batch(detector):
 
 
 def test_detectors_that_are_scored_together_share_the_foreground_pass():
-    machine, passes = Machine(torch.device("cpu")), []
-    both = lr.load(content(foreground=network(0), background=network(1)), machine)
-    alone = lr.load(content(foreground=network(0)), machine)
+    compute, passes = Compute(torch.device("cpu")), []
+    both = lr.load(content(foreground=network(0), background=network(1)), compute)
+    alone = lr.load(content(foreground=network(0)), compute)
     assert alone.foreground is both.foreground
     both.foreground.extractor.register_forward_hook(lambda *_: passes.append(1))
-    found = run({"both": both, "alone": alone}, image_set(20), replace(machine, scoring_batch=10))
+    found = run({"both": both, "alone": alone}, image_set(20), replace(compute, scoring_batch=10))
     assert len(passes) == 2
-    separate = lr.load(content(foreground=network(0)), Machine(torch.device("cpu")))
-    again = run({"": separate}, image_set(20), replace(machine, scoring_batch=10))[""]
+    separate = lr.load(content(foreground=network(0)), Compute(torch.device("cpu")))
+    again = run({"": separate}, image_set(20), replace(compute, scoring_batch=10))[""]
     assert np.array_equal(found["alone"][0], again[0])
 
 

@@ -84,15 +84,16 @@ SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 # what every job needs; then, by script, what else of the library its outputs follow from. What
 # settings choose by name (methods, nets, augmentations) is counted apart
 EVERY_JOB = "__init__ errors files interruption lineage"
+RUNS = "training/__init__ training/device training/model_files training/run"
 LIBRARY = {
     "data/download.py": "decode download images registry",
     "data/generate_noise.py": "decode images",
     "data/prepare.py": "decode images",
     "data/prepare_own.py": "decode images own",
-    "train.py": "images training",
-    "fit.py": "images training",
-    "generate.py": "images plots training",
-    "score.py": "detector detector_files images scores training",
+    "train.py": f"images {RUNS}",
+    "fit.py": f"images {RUNS}",
+    "generate.py": f"images plots {RUNS}",
+    "score.py": f"detector detector_files images scores {RUNS}",
     "evaluate.py": "metrics scores",
     "tables/compare.py": "metrics scores",
     "tables/gather.py": "config metrics overview own provenance registry tables",

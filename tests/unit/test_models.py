@@ -15,7 +15,7 @@ from ood.models import airbench, convnet, densenet, resnet18, toynet, two_conv, 
 from ood.models.autoencoder import AutoEncoder
 from ood.models.base import Classifier, Normalized
 from ood.models.vae import CVAE, OneHotCVAE, ResidualBlock
-from ood.training import load_weights
+from ood.training.model_files import load_weights
 
 
 def parameters(module):

@@ -16,19 +16,18 @@ from ood.errors import InputError
 from ood.images import ImageSet, to_unit
 from ood.methods import oodgen
 from ood.models.vae import OneHotCVAE
-from ood.training import (
-    Inputs,
-    Machine,
-    Run,
-    Saved,
-    Trained,
+from ood.training.device import Compute
+from ood.training.model_files import (
+    TrainedModel,
+    TrainingResult,
     cpu_state,
     load_model,
     save_model,
     save_trained,
 )
+from ood.training.run import Inputs, Run
 
-CPU = Machine(torch.device("cpu"))
+CPU = Compute(torch.device("cpu"))
 GENERATION = {
     "null_space": "projected",
     "lengths": [0.1, 8.0],
@@ -408,8 +407,8 @@ def test_a_step_draws_the_given_numbers_of_both(generator):
 def test_training_stopped_and_resumed_ends_as_if_it_had_not(cvae, image_set, tmp_path, monkeypatch):
     for name in ("whole", "cut"):
         (tmp_path / name).mkdir()
-    save_trained(tmp_path / "vae", CVAE, cvae, Trained([], 0))
-    inputs = Inputs(image_set, models={"vae": Saved(tmp_path / "vae")})
+    save_trained(tmp_path / "vae", CVAE, cvae, TrainingResult([], 0))
+    inputs = Inputs(image_set, models={"vae": TrainedModel(tmp_path / "vae")})
     whole, history = oodgen.fit_classifier(CLASSIFIER, inputs, run_in(tmp_path / "whole"))
     refresh = oodgen.Pools.refresh
 
@@ -441,7 +440,7 @@ def detector(tmp_path):
 
     def load(score):
         save_model(tmp_path / "detector.pt", content | {"score": score})
-        return oodgen.load(load_model(tmp_path / "detector.pt"), Machine(torch.device("cpu")))
+        return oodgen.load(load_model(tmp_path / "detector.pt"), Compute(torch.device("cpu")))
 
     return load
 

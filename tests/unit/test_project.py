@@ -104,7 +104,17 @@ def test_modules_import_from_lower_floors_only(path):
     floor = next(i for i, names in enumerate(FLOORS) if name in names)
     below = {one for names in FLOORS[:floor] for one in names}
     # models may use each other: a VAE's encoder is a ResNet; and so may augmentations
-    assert set(imports(path)) <= below | {name} & {"models", "augmentations"}
+    assert set(imports(path)) <= below | {name} & {"models", "augmentations", "training"}
+
+
+def test_the_rooms_of_training_import_in_one_direction():
+    order = ["device", "model_files", "run", "optimizers", "batches", "validation"]
+    order += ["checkpoint", "loop"]
+    folder = SCRIPTS / "ood/training"
+    assert {path.stem for path in folder.glob("*.py")} == {"__init__", *order}
+    for number, name in enumerate(order):
+        text = (folder / f"{name}.py").read_text()
+        assert set(re.findall(r"from ood\.training\.(\w+)", text)) <= set(order[:number])
 
 
 def test_the_library_does_not_know_snakemake():

@@ -10,9 +10,11 @@ from ood import classifier as classifiers
 from ood.errors import InputError
 from ood.images import ImageSet, to_tensor, to_unit
 from ood.methods import pytorch_ood as ours
-from ood.training import Inputs, Machine, Run, cpu_state
+from ood.training.device import Compute
+from ood.training.model_files import cpu_state
+from ood.training.run import Inputs, Run
 
-CPU = Machine(torch.device("cpu"))
+CPU = Compute(torch.device("cpu"))
 CLASSIFIER = {
     "architecture": "two_conv",
     "shape": [8, 8, 1],
@@ -27,7 +29,7 @@ CLASSIFIER = {
 ARGUMENTS = {"DICE": {"p": 0.7}, "ViM": {"d": 8}, "NNGuide": {"k": 3}}
 
 
-class Trained:
+class TrainingResult:
     """A classifier as ``Saved`` hands it over."""
 
     def __init__(self, network):
@@ -58,7 +60,7 @@ def known(classifier):
 
 def fitted(classifier, known, tmp_path, detector, arguments):
     settings = {"detector": detector, "arguments": arguments, "known_images": None}
-    inputs = Inputs(images=known, models={"classifier": Trained(classifier)})
+    inputs = Inputs(images=known, models={"classifier": TrainingResult(classifier)})
     return ours.fit(settings, inputs, Run(0, CPU, tmp_path / "checkpoint.pt", ""))
 
 

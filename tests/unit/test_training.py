@@ -11,14 +11,20 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ood import training
 from ood.augmentations.crop_flip import crop_flip
 from ood.augmentations.shift_flip import shift_flip
 from ood.errors import InputError
 from ood.images import ImageSet
-from ood.training import Inputs, Machine, Run, Stream, Watch, derive_seed
+from ood.training import checkpoint
+from ood.training.batches import Batches, hold_out
+from ood.training.device import Compute, compute_for, state_digest
+from ood.training.loop import train
+from ood.training.model_files import load_model, load_weights, save_model
+from ood.training.optimizers import build_optimizer, learning_rate
+from ood.training.run import Inputs, Run, derive_seed
+from ood.training.validation import Validation, add_terms, mean_terms
 
-CPU = Machine(torch.device("cpu"))
+CPU = Compute(torch.device("cpu"))
 
 
 def settings(epochs, batch_size, learning_rate):
@@ -33,7 +39,7 @@ class Stopped(Exception):
 @pytest.fixture
 def every_step(monkeypatch):
     """A checkpoint after each step."""
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0)
 
 
 def run(folder, epochs=4, identity="a", stop_at=None, **more):
@@ -52,10 +58,10 @@ def run(folder, epochs=4, identity="a", stop_at=None, **more):
             raise Stopped
         return {"loss": F.cross_entropy(network(batch), targets)}
 
-    trained = training.train(
+    trained = train(
         network,
         loss,
-        Stream(images, labels, 8, augment=crop_flip(1)),
+        Batches(images, labels, 8, augment=crop_flip(1)),
         settings(epochs, 8, 0.01),
         Run(7, CPU, folder / "checkpoint.pt", identity),
         **more,
@@ -76,8 +82,8 @@ def test_a_run_stopped_in_the_middle_of_an_epoch_ends_as_if_it_had_not(tmp_path,
     # a clock that goes on by a second each time it is read: once a step, once after an epoch, and
     # once at a checkpoint. The first is due after the second epoch
     clock = itertools.count()
-    monkeypatch.setattr(training.time, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 12)
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 12)
     with pytest.raises(Stopped):
         run(tmp_path / "cut", stop_at=12, snapshot_every=3)
     resumed, resumed_history, resumed_steps = run(tmp_path / "cut", snapshot_every=3)
@@ -96,7 +102,7 @@ def test_checkpoints_by_time_resume_within_an_epoch(tmp_path, monkeypatch, snaps
     whole, history, _ = run(tmp_path / "whole", snapshot_every=snapshot_every)
     # a run shorter than their distance leaves none
     assert not (tmp_path / "whole" / "checkpoint.pt").exists()
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0)
     for stop_at in (7, 6, 4):
         with pytest.raises(Stopped):
             run(tmp_path / "cut", stop_at=stop_at, snapshot_every=snapshot_every)
@@ -120,9 +126,7 @@ def test_steps_take_the_place_of_epochs(tmp_path):
     by_steps = settings(1, 2, 0.1) | {"steps": 8, "evaluate_every": 3}
     del by_steps["epochs"]
     run_ = Run(0, CPU, tmp_path / "checkpoint.pt", "")
-    trained = training.train(
-        network, loss, Stream(torch.rand(5, 1), torch.arange(5), 2), by_steps, run_
-    )
+    trained = train(network, loss, Batches(torch.rand(5, 1), torch.arange(5), 2), by_steps, run_)
     assert [row["step"] for row in trained.history] == [3, 6, 8]
     assert [row["epoch"] for row in trained.history] == pytest.approx([1.2, 2.4, 3.2])
     assert [len(batch) for batch in seen] == [2] * 8
@@ -140,8 +144,8 @@ def test_the_learning_rate_decays_with_every_step(tmp_path):
     chosen = settings(2, 2, 0.1)
     chosen["optimizer"]["decay"] = 0.5
     run_ = Run(0, CPU, tmp_path / "checkpoint.pt", "")
-    data = Stream(torch.rand(4, 1), torch.zeros(4, dtype=torch.int64), 2)
-    trained = training.train(network, loss, data, chosen, run_)
+    data = Batches(torch.rand(4, 1), torch.zeros(4, dtype=torch.int64), 2)
+    trained = train(network, loss, data, chosen, run_)
     assert [row["learning_rate"] for row in trained.history] == [0.1 * 0.5, 0.1 * 0.5**3]
     # Adam's steps are as long as the learning rate where the gradient is constant
     assert start - network.weight.item() == pytest.approx(0.1 * (1 + 0.5 + 0.25 + 0.125), abs=1e-6)
@@ -149,18 +153,18 @@ def test_the_learning_rate_decays_with_every_step(tmp_path):
 
 def test_the_learning_rate_drops_at_shares_of_the_steps():
     optimizer = {"learning_rate": 0.1, "drops": {"at": [0.5, 0.75], "factor": 0.1}}
-    rates = [training.learning_rate(optimizer, done, 100) for done in (0, 49, 50, 74, 75, 99)]
+    rates = [learning_rate(optimizer, done, 100) for done in (0, 49, 50, 74, 75, 99)]
     assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
     both = optimizer | {"decay": 0.9}
-    assert training.learning_rate(both, 75, 100) == pytest.approx(0.001 * 0.9**75)
+    assert learning_rate(both, 75, 100) == pytest.approx(0.001 * 0.9**75)
 
 
 def test_the_learning_rate_is_a_triangle():
     optimizer = {"learning_rate": 2.0, "warmup": {"start": 0.2, "share": 0.25}, "linear": 0.1}
-    rates = [training.learning_rate(optimizer, done, 100) for done in (0, 5, 25, 50, 100)]
+    rates = [learning_rate(optimizer, done, 100) for done in (0, 5, 25, 50, 100)]
     assert rates == pytest.approx([0.4, 0.72, 2.0, 2 * (1 - 0.9 / 3), 0.2])
     del optimizer["warmup"]
-    assert training.learning_rate(optimizer, 50, 100) == pytest.approx(2 * 0.55)
+    assert learning_rate(optimizer, 50, 100) == pytest.approx(2 * 0.55)
 
 
 def test_other_inputs_come_beside_each_batch_each_before_any_twice(tmp_path):
@@ -174,8 +178,8 @@ def test_other_inputs_come_beside_each_batch_each_before_any_twice(tmp_path):
     inputs, others = torch.rand(8, 1), torch.arange(3.0)[:, None]
     run_ = Run(0, CPU, tmp_path / "checkpoint.pt", "")
     labels = torch.zeros(8, dtype=torch.int64)
-    data = Stream(inputs, labels, 4, beside=others)
-    training.train(network, loss, data, settings(2, 4, 0.1), run_)
+    data = Batches(inputs, labels, 4, beside=others)
+    train(network, loss, data, settings(2, 4, 0.1), run_)
     assert len(seen) == 16
     for start in (0, 3, 8, 11):
         assert sorted(seen[start : start + 3]) == [0, 1, 2]
@@ -189,10 +193,8 @@ def test_no_more_come_beside_a_batch_than_it_has(tmp_path):
         return {"loss": network(batch).mean()}
 
     network = nn.Linear(1, 1)
-    data = Stream(torch.rand(7, 1), torch.zeros(7, dtype=int), 4, beside=torch.rand(9, 1))
-    training.train(
-        network, loss, data, settings(1, 4, 0.1), Run(0, CPU, tmp_path / "checkpoint.pt", "")
-    )
+    data = Batches(torch.rand(7, 1), torch.zeros(7, dtype=int), 4, beside=torch.rand(9, 1))
+    train(network, loss, data, settings(1, 4, 0.1), Run(0, CPU, tmp_path / "checkpoint.pt", ""))
     assert sizes == [(4, 4), (3, 3)]
 
 
@@ -215,20 +217,20 @@ def test_the_best_epoch_is_kept_beside_the_last(tmp_path, stop_at, every_step):
         # the second epoch, once it is there
         return min(2, len(history))
 
-    def train():
-        return training.train(
+    def trained_again():
+        return train(
             network,
             loss,
-            Stream(torch.ones(8, 1), torch.zeros(8, dtype=torch.int64), 2),
+            Batches(torch.ones(8, 1), torch.zeros(8, dtype=torch.int64), 2),
             settings(4, 2, 0.1),
             Run(0, CPU, tmp_path / "checkpoint.pt", ""),
-            watch=Watch(measure=measure, best=best),
+            validation=Validation(measure=measure, best=best),
         )
 
     if stop_at:
         with pytest.raises(Stopped):
-            train()
-    trained = train()
+            trained_again()
+    trained = trained_again()
     assert all(found)
     weights = [row["weight"] for row in trained.history]
     assert len(weights) == 4
@@ -260,13 +262,13 @@ def test_a_file_of_the_users_that_is_cut_off_is_an_error(tmp_path, size):
     torch.save({"a": torch.zeros(3)}, tmp_path / "mine.pt")
     (tmp_path / "mine.pt").write_bytes((tmp_path / "mine.pt").read_bytes()[:size])
     with pytest.raises(InputError, match=r"mine\.pt: damaged model file \(.+\); delete it"):
-        training.load_model(tmp_path / "mine.pt")
+        load_model(tmp_path / "mine.pt")
 
 
 def test_a_text_file_for_weights_is_an_error(tmp_path):
     (tmp_path / "mine.pt").write_text("weights, they said\n")
     with pytest.raises(InputError, match=r"mine\.pt: ") as raised:
-        training.load_model(tmp_path / "mine.pt")
+        load_model(tmp_path / "mine.pt")
     assert "weights_only" not in str(raised.value)
 
 
@@ -278,10 +280,10 @@ def test_a_loss_that_is_not_finite_stops_with_advice(tmp_path):
 
     message = r"diverged.*step 2 of 4.*lower learning_rate \(now 0.5\)"
     with pytest.raises(InputError, match=message):
-        training.train(
+        train(
             network,
             loss,
-            Stream(torch.rand(4, 2), torch.zeros(4, dtype=torch.int64), 2),
+            Batches(torch.rand(4, 2), torch.zeros(4, dtype=torch.int64), 2),
             settings(2, 2, 0.5),
             Run(0, CPU, tmp_path / "checkpoint.pt", ""),
         )
@@ -296,10 +298,10 @@ def test_every_image_is_seen_once_an_epoch_and_a_lone_last_one_is_left_out(tmp_p
         seen.append(targets.tolist())
         return {"loss": network(batch).mean()}
 
-    training.train(
+    train(
         network,
         loss,
-        Stream(torch.rand(9, 1), torch.arange(9), 4),
+        Batches(torch.rand(9, 1), torch.arange(9), 4),
         settings(1, 4, 0.1),
         Run(0, CPU, tmp_path / "checkpoint.pt", ""),
     )
@@ -313,10 +315,10 @@ def test_history_means_weigh_images_not_batches(tmp_path):
     def loss(batch, targets):
         return {"loss": network(batch).mean() * 0, "label": targets.double().mean()}
 
-    trained = training.train(
+    trained = train(
         network,
         loss,
-        Stream(torch.rand(6, 1), torch.arange(6), 4),
+        Batches(torch.rand(6, 1), torch.arange(6), 4),
         settings(1, 4, 0.1),
         Run(0, CPU, tmp_path / "checkpoint.pt", ""),
     )
@@ -341,13 +343,15 @@ def validated(folder, validation_losses, patience, epochs=6, stop_before=None):
         given = 0.0 if network.training else validation_losses[epoch_now[-1] - 1]
         return {"loss": network(batch).mean() * 0 + given}
 
-    trained = training.train(
+    trained = train(
         network,
         loss,
-        Stream(torch.rand(4, 1), torch.zeros(4, dtype=torch.int64), 2),
+        Batches(torch.rand(4, 1), torch.zeros(4, dtype=torch.int64), 2),
         settings(epochs, 2, 0.1),
         Run(0, CPU, folder / "checkpoint.pt", ""),
-        watch=Watch((torch.rand(3, 1), torch.zeros(3, dtype=torch.int64)), patience=patience),
+        validation=Validation(
+            (torch.rand(3, 1), torch.zeros(3, dtype=torch.int64)), patience=patience
+        ),
         before_epoch=before,
     )
     return network.weight.item(), trained
@@ -389,22 +393,22 @@ def test_validation_is_in_eval_mode_and_leaves_training_alone(tmp_path):
 
         inputs, labels = torch.rand(6, 2, generator=seeded()), torch.zeros(6, dtype=torch.int64)
         run = Run(0, CPU, tmp_path / f"{folder}.pt", "")
-        training.train(network, loss, Stream(inputs, labels, 3), settings(3, 3, 0.1), run, **more)
+        train(network, loss, Batches(inputs, labels, 3), settings(3, 3, 0.1), run, **more)
         return network.state_dict()
 
     without = whole("a")
     assert set(modes) == {(True, True)}
     held_out = (torch.rand(5, 2), torch.zeros(5, dtype=torch.int64))
-    assert same(without, whole("b", watch=Watch(held_out)))
+    assert same(without, whole("b", validation=Validation(held_out)))
     assert set(modes) == {(True, True), (False, False)}
 
 
 def test_held_out_images_are_a_share_and_never_trained_on():
-    kept, held = training.hold_out(50, 0.1, 3)
+    kept, held = hold_out(50, 0.1, 3)
     assert (len(kept), len(held)) == (45, 5)
     assert sorted([*kept, *held]) == list(range(50))
-    assert list(held) == list(training.hold_out(50, 0.1, 3)[1])
-    assert list(held) != list(training.hold_out(50, 0.1, 4)[1])
+    assert list(held) == list(hold_out(50, 0.1, 3)[1])
+    assert list(held) != list(hold_out(50, 0.1, 4)[1])
 
 
 @pytest.mark.parametrize(
@@ -436,7 +440,7 @@ def test_held_out_images_are_a_share_and_never_trained_on():
 )
 def test_optimisers_take_the_steps_of_their_papers(chosen, steps):
     parameter = nn.Parameter(torch.ones(1, dtype=torch.float64))
-    optimizer = training.build_optimizer([parameter], chosen)
+    optimizer = build_optimizer([parameter], chosen)
     for expected in steps:
         optimizer.zero_grad()
         parameter.sum().backward()
@@ -482,7 +486,7 @@ def test_a_model_file_that_would_run_code_is_refused(tmp_path):
 
     torch.save(Evil(), tmp_path / "model.pt")
     with pytest.raises(InputError, match=r"model\.pt: .*could execute code") as raised:
-        training.load_model(tmp_path / "model.pt")
+        load_model(tmp_path / "model.pt")
     # no advice on loading it anyway
     assert "weights_only" not in str(raised.value)
 
@@ -490,18 +494,18 @@ def test_a_model_file_that_would_run_code_is_refused(tmp_path):
 def test_the_state_digest_sees_every_value():
     state = {"a": torch.zeros(3), "b": torch.ones(2)}
     changed = {"a": torch.zeros(3), "b": torch.tensor([1.0, 1.0000001])}
-    assert training.state_digest(state) != training.state_digest(changed)
-    assert training.state_digest(state) == training.state_digest(dict(reversed(state.items())))
+    assert state_digest(state) != state_digest(changed)
+    assert state_digest(state) == state_digest(dict(reversed(state.items())))
 
 
 def test_asking_for_a_gpu_where_there_is_none_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with (
         pytest.raises(InputError, match="'device' is 'cuda' but PyTorch sees no GPU"),
-        training.machine("cuda", "float32", 500, tmp_path),
+        compute_for("cuda", "float32", 500, tmp_path),
     ):
         pass
-    with training.machine("auto", "float32", 500, tmp_path) as chosen:
+    with compute_for("auto", "float32", 500, tmp_path) as chosen:
         assert chosen.device.type == "cpu"
 
 
@@ -511,15 +515,15 @@ def test_jobs_take_different_gpus_and_wait_for_a_free_one(tmp_path, monkeypatch)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     with (
-        training.machine("auto", "float32", 500, tmp_path) as first,
-        training.machine("auto", "float32", 500, tmp_path) as second,
+        compute_for("auto", "float32", 500, tmp_path) as first,
+        compute_for("auto", "float32", 500, tmp_path) as second,
     ):
         assert {first.device.index, second.device.index} == {0, 1}
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-        with training.machine("auto", "float32", 500, tmp_path) as assigned:
+        with compute_for("auto", "float32", 500, tmp_path) as assigned:
             assert assigned.device == torch.device("cuda")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    with training.machine("auto", "float32", 500, tmp_path) as freed:
+    with compute_for("auto", "float32", 500, tmp_path) as freed:
         assert freed.device.index == 0
 
 
@@ -531,11 +535,11 @@ def test_more_jobs_than_gpus_wait_their_turn(tmp_path, monkeypatch):
     taken = threading.Event()
 
     def second():
-        with training.machine("cuda", "float32", 500, tmp_path):
+        with compute_for("cuda", "float32", 500, tmp_path):
             taken.set()
 
     waiting = threading.Thread(target=second)
-    with training.machine("cuda", "float32", 500, tmp_path):
+    with compute_for("cuda", "float32", 500, tmp_path):
         waiting.start()
         assert not taken.wait(1)
     assert taken.wait(5)
@@ -618,7 +622,7 @@ def test_a_fused_optimiser_takes_the_steps_of_a_plain_one(name, more):
         weights = nn.Parameter(start.clone())
         if fused:
             settings = {"name": name, "learning_rate": 0.1, **more}
-            optimizer = training.build_optimizer([weights], settings)
+            optimizer = build_optimizer([weights], settings)
             assert optimizer.defaults["fused"]
         else:
             optimizer = plain([weights], lr=0.1, fused=False, **more)
@@ -641,9 +645,9 @@ def test_released_weights_take_the_place_of_training(tmp_path, wrapped):
         f"module.{name.replace('first', 'fc')}": value
         for name, value in released.state_dict().items()
     }
-    training.save_model(tmp_path / "w.pt", {wrapped: state} if wrapped else state)
+    save_model(tmp_path / "w.pt", {wrapped: state} if wrapped else state)
     names = {r"^module\.": "", "^fc": "first"}
-    trained = training.load_weights(network, tmp_path / "w.pt", names)
+    trained = load_weights(network, tmp_path / "w.pt", names)
     assert same(network.state_dict(), released.state_dict())
     assert same(trained.best_state, released.state_dict())
     assert [row["loaded"] for row in trained.history] == [3 * 2 + 2 + 4 * 2 + 1]
@@ -651,27 +655,27 @@ def test_released_weights_take_the_place_of_training(tmp_path, wrapped):
 
 def test_released_weights_that_do_not_fit_are_listed(tmp_path):
     state = {"weight": torch.zeros(2, 4), "extra": torch.zeros(1)}
-    training.save_model(tmp_path / "w.pt", state)
+    save_model(tmp_path / "w.pt", state)
     message = (
         r"w\.pt: 3 names do not fit, the first of them:\n  bias: not in the file\n"
         r"  extra: not in the network\n  weight: \[2, 4\] in the file, \[2, 3\] in the network"
     )
     with pytest.raises(InputError, match=message):
-        training.load_weights(nn.Linear(3, 2), tmp_path / "w.pt", {})
+        load_weights(nn.Linear(3, 2), tmp_path / "w.pt", {})
 
 
 def test_a_gpu_looks_at_as_many_images_at_once_as_it_scores():
-    assert Machine(torch.device("cpu"), scoring_batch=500).chunk(100) == 100
-    assert Machine(torch.device("cuda"), scoring_batch=500).chunk(100) == 500
+    assert Compute(torch.device("cpu"), scoring_batch=500).chunk(100) == 100
+    assert Compute(torch.device("cuda"), scoring_batch=500).chunk(100) == 500
 
 
 def test_sums_of_an_epoch_keep_the_digits_of_float64():
     sums = {}
     values = torch.rand(1000, generator=seeded())
     for number, value in enumerate(values):
-        training._add(sums, {"loss": value, "one": torch.ones((), dtype=torch.bfloat16)}, number)
+        add_terms(sums, {"loss": value, "one": torch.ones((), dtype=torch.bfloat16)}, number)
     exact = sum(number * value for number, value in enumerate(values.double().tolist()))
-    assert training._means(sums, 7, "validation_") == {
+    assert mean_terms(sums, 7, "validation_") == {
         "validation_loss": exact / 7,
         "validation_one": 499_500 / 7,
     }

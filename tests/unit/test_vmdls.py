@@ -18,18 +18,11 @@ from ood.errors import InputError
 from ood.images import ImageSet, to_tensor, to_unit
 from ood.methods import vmdls
 from ood.models.autoencoder import AutoEncoder
-from ood.training import (
-    Inputs,
-    Machine,
-    Run,
-    Saved,
-    cpu_state,
-    load_model,
-    save_model,
-    save_trained,
-)
+from ood.training.device import Compute
+from ood.training.model_files import TrainedModel, cpu_state, load_model, save_model, save_trained
+from ood.training.run import Inputs, Run
 
-CPU = Machine(torch.device("cpu"))
+CPU = Compute(torch.device("cpu"))
 NORMALIZATION = {"mean": [0.5], "sd": [0.5]}
 SETTINGS = {
     "architecture": "mnist_conv",
@@ -193,7 +186,7 @@ def test_class_means_are_those_of_the_epoch_before(image_set):
 
 
 def test_training_stopped_within_an_epoch_ends_as_if_it_had_not(tmp_path, image_set, monkeypatch):
-    monkeypatch.setattr("ood.training.CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr("ood.training.checkpoint.CHECKPOINT_SECONDS", 0)
     whole, _ = vmdls.fit_encoder(SETTINGS, Inputs(image_set), Run(0, CPU, tmp_path / "a.pt", "x"))
     calls = itertools.count()
     original = vmdls.metric_loss
@@ -229,13 +222,13 @@ def backbone(tmp_path, **changes):
 
 
 def started(image_set, path):
-    return Inputs(image_set, models={"backbone": Saved(path.parent)})
+    return Inputs(image_set, models={"backbone": TrainedModel(path.parent)})
 
 
 def test_fine_tuning_starts_from_a_classifier_and_first_leaves_it_alone(
     tmp_path, image_set, monkeypatch
 ):
-    monkeypatch.setattr("ood.training.CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr("ood.training.checkpoint.CHECKPOINT_SECONDS", 0)
     path, network = backbone(tmp_path)
     tuned = SETTINGS | {"epochs": 3, "frozen_epochs": 2, "frozen_learning_rate": 0.01}
     run = Run(0, CPU, tmp_path / "checkpoint.pt", "x")
@@ -484,8 +477,8 @@ def test_the_best_epoch_is_that_of_the_highest_f1_on_validation_images(tmp_path,
     last = all(torch.equal(v, trained.best_state[k]) for k, v in alone.state_dict().items())
     assert last is (trained.best_epoch == 4)
     save_trained(tmp_path / "model", settings, network, trained)
-    best = Saved(tmp_path / "model", best=True)
+    best = TrainedModel(tmp_path / "model", best=True)
     assert all(torch.equal(v, trained.best_state[k]) for k, v in best.state.items())
     # without a best epoch there is the last one
     save_trained(tmp_path / "plain", settings, alone, plain)
-    assert set(Saved(tmp_path / "plain", best=True).state) == set(alone.state_dict())
+    assert set(TrainedModel(tmp_path / "plain", best=True).state) == set(alone.state_dict())

@@ -82,7 +82,7 @@ def test_a_killed_training_ends_with_the_same_scores(make_project, fresh):
     targets = ["results/smoke/tiny/seed0/scores/msp/digits.parquet"]
     for project in (long, fresh):
         project.edit_recipe(change)
-        code = project.path("workflow_scripts/ood/training.py")
+        code = project.path("workflow_scripts/ood/training/checkpoint.py")
         often = code.read_text().replace("CHECKPOINT_SECONDS = 60", "CHECKPOINT_SECONDS = 0")
         code.write_text(often)
     long.run(*targets)

@@ -78,7 +78,7 @@ def test_a_comment_a_docstring_and_a_new_net_rerun_nothing(finished):
     for name, old, new in (
         ("classifier.py", '"""A classifier with fresh weights.', '"""A net with fresh weights.'),
         ("errors.py", "class InputError", "# the only one\n\n\nclass InputError"),
-        ("training.py", "import math\n", "\nimport math  # for isfinite\n"),
+        ("training/loop.py", "import math\n", "\nimport math  # for isfinite\n"),
     ):
         path = finished.path("workflow_scripts/ood", name)
         assert path.read_text().count(old) == 1

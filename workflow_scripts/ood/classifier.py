@@ -11,7 +11,10 @@ from torch import Tensor, nn
 from ood.augmentations import by_name
 from ood.errors import InputError
 from ood.models.base import Classifier, Normalized, Resized
-from ood.training import Inputs, Run, Trained, stream, train
+from ood.training.batches import batches
+from ood.training.loop import train
+from ood.training.model_files import TrainingResult
+from ood.training.run import Inputs, Run
 
 
 def build(settings: dict) -> Classifier:
@@ -103,20 +106,20 @@ def reject_log_odds(logits: Tensor, n_classes: int) -> Tensor:
     return logits[:, n_classes] - torch.logsumexp(logits[:, :n_classes], dim=1)
 
 
-def fit(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier, Trained]:
+def fit(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier, TrainingResult]:
     """Train with the mean cross-entropy over all logits (CMG, stage 1).
 
     :param settings: of ``build`` and ``train``, ``batch_size`` and ``augmentation``
     """
     torch.manual_seed(run.seed)
-    network = build(settings).to(run.machine.device, memory_format=torch.channels_last).train()
+    network = build(settings).to(run.compute.device, memory_format=torch.channels_last).train()
 
     def loss(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         logits = network(images).float()
         accuracy = (logits.argmax(1) == labels).float().mean()
         return {"loss": F.cross_entropy(logits, labels), "accuracy": accuracy}
 
-    data = stream(inputs.images, settings["batch_size"], augment=by_name(settings["augmentation"]))
+    data = batches(inputs.images, settings["batch_size"], augment=by_name(settings["augmentation"]))
     trained = train(network, loss, data, settings, run)
     return network.eval(), trained
 

@@ -3,7 +3,7 @@
 A method's module has ``MODELS``, what it trains, by type: ``fit(settings, inputs, run)`` gives the
 network and what its training leaves; ``NETWORKS``, by type too: ``build(settings)``, the network
 with fresh weights; and for its detectors ``fit(settings, inputs, run)`` ->
-``Fitted`` and ``load(content, machine)`` -> ``Detector``. Where its schema says so, it also has
+``Fitted`` and ``load(content, compute)`` -> ``Detector``. Where its schema says so, it also has
 ``at_snapshot(detector, state)``, the detector with a state or settings that the ``oracle`` protocol
 chooses from, and ``generate(settings, inputs, run)`` -> ``PseudoOOD``.
 """
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ood.images import ImageSet, to_tensor, to_unit
-from ood.training import Machine
+from ood.training.device import Compute
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Remembered(nn.Module):
 
 
 def run(
-    detectors: dict[str, Detector], image_set: ImageSet, machine: Machine
+    detectors: dict[str, Detector], image_set: ImageSet, compute: Compute
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Score a whole image set with each detector.
 
@@ -116,11 +116,11 @@ def run(
     """
     found = {name: ([], []) for name in detectors}
     # as bytes to the device once, and the results back once: nothing between waits for a GPU
-    images = to_tensor(image_set.images).to(machine.device)
-    for part in images.split(machine.scoring_batch):
+    images = to_tensor(image_set.images).to(compute.device)
+    for part in images.split(compute.scoring_batch):
         batch = to_unit(part)
         for name, detector in detectors.items():
-            with torch.no_grad(), machine.autocast():
+            with torch.no_grad(), compute.autocast():
                 score, predicted = detector.score(batch), detector.predict(batch)
             if predicted is None:
                 predicted = torch.full((len(batch),), -1)

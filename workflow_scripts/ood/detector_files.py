@@ -7,11 +7,13 @@ from pathlib import Path
 from ood.detector import Detector
 from ood.errors import InputError
 from ood.files import checksum, load_json
-from ood.training import Inputs, Machine, Run, Saved, load_model
+from ood.training.device import Compute
+from ood.training.model_files import TrainedModel, load_model
+from ood.training.run import Inputs, Run
 
 
 def restore(
-    run: Path, method: str, about: dict, machine: Machine, suffix: str = "", oracle: bool = False
+    run: Path, method: str, about: dict, compute: Compute, suffix: str = "", oracle: bool = False
 ) -> tuple[dict[str, Detector], dict]:
     """The detectors of a method, as it is scored.
 
@@ -39,15 +41,15 @@ def restore(
         def saved(named: str | list[str]):
             if isinstance(named, list):
                 return [saved(name) for name in named]
-            return Saved(run / "models" / named)
+            return TrainedModel(run / "models" / named)
 
         models = {key: saved(named) for key, named in about["models"].items()}
-        fitting = Run(0, machine, Path(), "", snapshots=oracle)
+        fitting = Run(0, compute, Path(), "", snapshots=oracle)
         fitted = module.fit(about["settings"], Inputs(models=models), fitting)
         content, snapshots = fitted.content, fitted.snapshots
         known = {"record": asdict(fitted.record), "parameters": fitted.parameters}
         known["flags"] = fitted.flags
-    detector = module.load(content, machine)
+    detector = module.load(content, compute)
     known = {name: known[name] for name in ("record", "parameters", "flags")}
     if not oracle:
         return {"": detector}, known

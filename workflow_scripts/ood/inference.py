@@ -19,7 +19,7 @@ from ood.detector_files import restore
 from ood.errors import InputError
 from ood.files import load_json
 from ood.images import ImageSet, convert, to_array
-from ood.training import Machine
+from ood.training.device import Compute
 
 # in a detector's folder: what the workflow knows of it
 ABOUT = "about.json"
@@ -34,8 +34,8 @@ class Loaded:
     :ivar record: title, authors and year of the method's paper
     """
 
-    def __init__(self, detector: detectors.Detector, about: dict, record: dict, machine: Machine):
-        self.detector, self.machine, self.record = detector, machine, record
+    def __init__(self, detector: detectors.Detector, about: dict, record: dict, compute: Compute):
+        self.detector, self.compute, self.record = detector, compute, record
         self.shape, self.classes = tuple(about["shape"]), list(about["classes"])
         self.threshold: float = about["threshold"]
 
@@ -65,7 +65,7 @@ class Loaded:
                 f"{self.shape}; a list of arrays of any size is brought to it"
             )
         image_set = ImageSet(images, np.zeros(len(images), np.int64))
-        return detectors.run({"": self.detector}, image_set, self.machine)[""]
+        return detectors.run({"": self.detector}, image_set, self.compute)[""]
 
 
 def load(path: str | Path, device: str = "cpu") -> Loaded:
@@ -82,6 +82,6 @@ def load(path: str | Path, device: str = "cpu") -> Loaded:
             "results/<scale>/<benchmark>/seed<k>/detectors/<method>"
         )
     about = load_json(folder / ABOUT)
-    machine = Machine(torch.device(device), about["precision"], about["scoring_batch"])
-    found, known = restore(folder.parents[1], folder.name, about, machine)
-    return Loaded(found[""], about, known["record"], machine)
+    compute = Compute(torch.device(device), about["precision"], about["scoring_batch"])
+    found, known = restore(folder.parents[1], folder.name, about, compute)
+    return Loaded(found[""], about, known["record"], compute)

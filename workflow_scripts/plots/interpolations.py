@@ -14,7 +14,8 @@ with job(snakemake):
     from ood import plots
     from ood.images import to_array, to_unit
     from ood.methods import oodgen
-    from ood.training import Saved, tensors
+    from ood.training.batches import tensors
+    from ood.training.model_files import TrainedModel
 
     params = snakemake.params
     images, labels = tensors(fitting.training_images(snakemake))
@@ -22,8 +23,8 @@ with job(snakemake):
     heads = ["image", *(f"{share:.0%}" for share in shares.flatten().tolist()), "image"]
     with fitting.machine(snakemake) as chosen:
         for name, path in zip(params.names, snakemake.output, strict=True):
-            saved = Saved(Path(params.run) / f"seed{params.seeds[0]}" / "models" / name)
-            cvae = oodgen.restore_cvae(**saved.content, machine=chosen)
+            saved = TrainedModel(Path(params.run) / f"seed{params.seeds[0]}" / "models" / name)
+            cvae = oodgen.restore_cvae(**saved.content, compute=chosen)
             rows = []
             for k, label in enumerate(params.classes):
                 pair = to_unit(images[labels == k][[0, -1]].to(chosen.device))

@@ -15,7 +15,7 @@ with job(snakemake):
     from ood import plots
     from ood.images import to_tensor, to_unit
     from ood.methods import likelihood_ratio
-    from ood.training import load_model
+    from ood.training.model_files import load_model
 
     params, loaded = snakemake.params, fitting.test_images(snakemake)
     folder = Path(params.run) / f"seed{params.seeds[0]}" / "detectors"

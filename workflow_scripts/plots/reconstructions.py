@@ -14,13 +14,13 @@ with job(snakemake):
     from ood import plots
     from ood.images import to_array, to_tensor, to_unit
     from ood.methods import vmdls
-    from ood.training import Saved
+    from ood.training.model_files import TrainedModel
 
     params, loaded = snakemake.params, fitting.test_images(snakemake)
     with fitting.machine(snakemake) as chosen:
         for name, path in zip(params.names, snakemake.output, strict=True):
-            saved = Saved(Path(params.run) / f"seed{params.seeds[0]}" / "models" / name)
-            autoencoder = vmdls.restore_autoencoder(**saved.content, machine=chosen)
+            saved = TrainedModel(Path(params.run) / f"seed{params.seeds[0]}" / "models" / name)
+            autoencoder = vmdls.restore_autoencoder(**saved.content, compute=chosen)
             rows = []
             for title, part in params.parts.items():
                 shown = loaded[part["dataset"]].select(part["classes"]).spread(COLUMNS).images

@@ -15,14 +15,15 @@ with job(snakemake):
     from ood.images import to_array, to_tensor, to_unit
     from ood.methods import likelihood_ratio
     from ood.plots import grid
-    from ood.training import Saved, derive_seed
+    from ood.training.model_files import TrainedModel
+    from ood.training.run import derive_seed
 
     params, seed = snakemake.params, snakemake.params.seeds[0]
     images = to_unit(to_tensor(fitting.training_images(snakemake).images[:COLUMNS]))
     values = likelihood_ratio.to_values(images)
     with fitting.machine(snakemake) as chosen:
         for name, path in zip(params.names, snakemake.output, strict=True):
-            saved = Saved(Path(params.run) / f"seed{seed}" / "models" / name)
+            saved = TrainedModel(Path(params.run) / f"seed{seed}" / "models" / name)
             steps = sorted(saved.snapshots)
             shown = sorted({steps[round(i * (len(steps) - 1) / (ROWS - 1))] for i in range(ROWS)})
             start = derive_seed(seed, name, "samples")

@@ -17,7 +17,7 @@ with job(snakemake):
     from ood import plots
     from ood.images import ImageSet, to_tensor, to_unit
     from ood.methods import vmdls
-    from ood.training import load_model
+    from ood.training.model_files import load_model
 
     params, seed = snakemake.params, snakemake.params.seeds[0]
     loaded = fitting.test_images(snakemake)

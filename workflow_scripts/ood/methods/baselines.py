@@ -16,7 +16,9 @@ from ood import classifier as classifiers
 from ood.detector import Fitted, Record, Remembered
 from ood.images import ImageSet, to_array, to_bytes, to_unit
 from ood.models.base import Classifier
-from ood.training import Inputs, Machine, Run, tensors
+from ood.training.batches import tensors
+from ood.training.device import Compute
+from ood.training.run import Inputs, Run
 
 # known images that are compared at once with a batch
 NEIGHBOURS_CHUNK = 65_536
@@ -91,12 +93,12 @@ def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
     content = {"settings": settings, "classifier": saved and saved.content, "statistics": {}}
     if score in ("mahalanobis", "knn"):
         classifier = classifiers.restore(**saved.content)
-        content["statistics"] = fit_statistics(settings, classifier, inputs.images, run.machine)
+        content["statistics"] = fit_statistics(settings, classifier, inputs.images, run.compute)
     return Fitted(content, RECORDS[score], saved.parameters if saved else 0)
 
 
 def fit_statistics(
-    settings: dict, classifier: Classifier, image_set: ImageSet, machine: Machine
+    settings: dict, classifier: Classifier, image_set: ImageSet, compute: Compute
 ) -> dict[str, Tensor]:
     """The statistics of the ID training images that a baseline scores with, by name.
 
@@ -105,10 +107,10 @@ def fit_statistics(
     often constant, and pytorch-ood inverts in float32 with a ridge of 1e-6 on the *sum* of squares:
     here it is float64, with a ridge relative to the mean variance.
     """
-    classifier.to(machine.device)
-    images, labels = (part.to(machine.device) for part in tensors(image_set))
-    with torch.no_grad(), machine.autocast():
-        batches = images.split(machine.chunk(1000))
+    classifier.to(compute.device)
+    images, labels = (part.to(compute.device) for part in tensors(image_set))
+    with torch.no_grad(), compute.autocast():
+        batches = images.split(compute.chunk(1000))
         hidden = torch.cat([classifier.hidden(to_unit(batch)) for batch in batches])
     if settings["score"] == "knn":
         return {"hidden": F.normalize(hidden, dim=1).cpu()}
@@ -252,19 +254,19 @@ class Baseline:
         return self.model(images).argmax(1)
 
 
-def restore(settings: dict, state: dict[str, Tensor], machine: Machine) -> Classifier:
+def restore(settings: dict, state: dict[str, Tensor], compute: Compute) -> Classifier:
     """The classifier, whose extractor remembers its last batch."""
-    classifier = classifiers.restore(settings, state).to(machine.device)
+    classifier = classifiers.restore(settings, state).to(compute.device)
     classifier.features = Remembered(classifier.features)
     return classifier
 
 
-def load(content: dict, machine: Machine) -> Baseline:
+def load(content: dict, compute: Compute) -> Baseline:
     """The detector of ``fit``."""
-    statistics = {name: one.to(machine.device) for name, one in content["statistics"].items()}
+    statistics = {name: one.to(compute.device) for name, one in content["statistics"].items()}
     model = None
     if content["classifier"] is not None:
-        classifier = machine.shared(restore, content["classifier"])
+        classifier = compute.shared(restore, content["classifier"])
         n_classes = content["classifier"]["settings"]["n_classes"]
         model = IDLogits(classifier, n_classes).eval()
     return Baseline(content["settings"], model, statistics)

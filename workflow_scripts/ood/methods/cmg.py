@@ -21,17 +21,11 @@ from ood.errors import InputError
 from ood.images import ImageSet, to_array, to_bytes, to_tensor, to_unit
 from ood.models.base import Classifier
 from ood.models.vae import CVAE
-from ood.training import (
-    Inputs,
-    Machine,
-    Run,
-    Stream,
-    Trained,
-    cpu_state,
-    derive_seed,
-    stream,
-    train,
-)
+from ood.training.batches import Batches, batches
+from ood.training.device import Compute
+from ood.training.loop import train
+from ood.training.model_files import TrainingResult, cpu_state
+from ood.training.run import Inputs, Run, derive_seed
 
 log = logging.getLogger(__name__)
 
@@ -91,15 +85,15 @@ def cvae_loss(
     return {"loss": error + kl_weight * kl / pixels, "squared_error": error, "kl": kl}
 
 
-def fit_cvae(settings: dict, inputs: Inputs, run: Run) -> tuple[CVAE, Trained]:
+def fit_cvae(settings: dict, inputs: Inputs, run: Run) -> tuple[CVAE, TrainingResult]:
     """Train the CVAE on the ID images (stage 1)."""
     torch.manual_seed(run.seed)
-    cvae = build_cvae(settings).to(run.machine.device, memory_format=torch.channels_last).train()
+    cvae = build_cvae(settings).to(run.compute.device, memory_format=torch.channels_last).train()
 
     def loss(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         return cvae_loss(images, *cvae(images, labels), settings["kl_weight"])
 
-    data = stream(inputs.images, settings["batch_size"], augment=by_name(settings["augmentation"]))
+    data = batches(inputs.images, settings["batch_size"], augment=by_name(settings["augmentation"]))
     trained = train(cvae, loss, data, settings, run)
     return cvae.eval(), trained
 
@@ -216,7 +210,7 @@ def fine_tune(
     cvae: CVAE,
     image_set: ImageSet,
     run: Run,
-) -> Trained:
+) -> TrainingResult:
     """Stage 2: train ``classifier.head`` in place on ID images and fresh pseudo-OOD images.
 
     The extractor stays in eval mode and untouched, so the ID images' features are computed once.
@@ -225,13 +219,13 @@ def fine_tune(
         ``epochs``, ``batch_size``, ``optimizer``, ``snapshot_every`` (steps between heads to keep);
         for energy also ``energy``: ``weight``, ``in_quantile``, ``out_quantile``
     """
-    machine = run.machine
-    device = machine.device
+    compute = run.compute
+    device = compute.device
     classifier.eval().to(device)
     classifier.features.requires_grad_(False)
     cvae.eval().to(device, memory_format=torch.channels_last)
     images = to_tensor(image_set.images).to(device)
-    with torch.no_grad(), machine.autocast():
+    with torch.no_grad(), compute.autocast():
         features = torch.cat(
             [classifier.features(to_unit(batch)).float() for batch in images.split(1000)]
         )
@@ -253,7 +247,7 @@ def fine_tune(
         chosen = settings["energy"]
         torch.manual_seed(derive_seed(run.seed, "margins"))
         batches = -(-len(image_set) // settings["batch_size"])
-        with torch.no_grad(), machine.autocast():
+        with torch.no_grad(), compute.autocast():
             drawn = [energy(head(pseudo_features()).float()) for _ in range(batches)]
             margins = energy_margins(
                 energy(head(features).float()),
@@ -272,7 +266,7 @@ def fine_tune(
     return train(
         classifier,
         loss,
-        Stream(features, torch.from_numpy(image_set.labels), settings["batch_size"]),
+        Batches(features, torch.from_numpy(image_set.labels), settings["batch_size"]),
         settings,
         run,
         part=head,
@@ -325,9 +319,9 @@ class CMGDetector:
         return self._logits(images)[:, : self.n_classes].argmax(1)
 
 
-def load(content: dict, machine: Machine) -> CMGDetector:
+def load(content: dict, compute: Compute) -> CMGDetector:
     """The detector of ``fit``."""
-    classifier = classifiers.restore(**content["classifier"]).to(machine.device)
+    classifier = classifiers.restore(**content["classifier"]).to(compute.device)
     n_classes = content["classifier"]["settings"]["n_classes"]
     features = Remembered(classifier.features)
     return CMGDetector(features, classifier.head, content["loss"], n_classes)

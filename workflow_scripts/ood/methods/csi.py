@@ -23,19 +23,11 @@ from ood.detector import Fitted, Record, Remembered
 from ood.errors import InputError
 from ood.images import ImageSet, to_unit
 from ood.models.base import Classifier, Head
-from ood.training import (
-    Inputs,
-    Machine,
-    Run,
-    Stream,
-    Trained,
-    derive_seed,
-    frozen,
-    state_digest,
-    stream,
-    tensors,
-    train,
-)
+from ood.training.batches import Batches, batches, tensors
+from ood.training.device import Compute, state_digest
+from ood.training.loop import train
+from ood.training.model_files import TrainingResult, frozen
+from ood.training.run import Inputs, Run, derive_seed
 
 log = logging.getLogger(__name__)
 
@@ -95,9 +87,9 @@ class Encoder(nn.Module):
         return self.projection(hidden), self.shift(hidden)
 
 
-def restore(settings: dict, state: dict[str, Tensor], machine: Machine) -> Encoder:
+def restore(settings: dict, state: dict[str, Tensor], compute: Compute) -> Encoder:
     """A frozen encoder in eval mode from its settings and state."""
-    return frozen(Encoder(settings), state, machine)
+    return frozen(Encoder(settings), state, compute)
 
 
 def views_of(settings: dict) -> Views:
@@ -156,14 +148,14 @@ def supervised_loss(projections: Tensor, groups: Tensor, temperature: float) -> 
     return -(chances.sum(1) / same.sum(1)).mean()
 
 
-def fit_encoder(settings: dict, inputs: Inputs, run: Run) -> tuple[Encoder, Trained]:
+def fit_encoder(settings: dict, inputs: Inputs, run: Run) -> tuple[Encoder, TrainingResult]:
     """Train trunk, projection and shift head on pairs of views.
 
     :param settings: of ``Encoder``, ``views_of`` and ``train``; ``labeled``, ``temperature``,
         ``training_images`` (at most; None: all)
     """
     torch.manual_seed(run.seed)
-    network = Encoder(settings).to(run.machine.device, memory_format=torch.channels_last).train()
+    network = Encoder(settings).to(run.compute.device, memory_format=torch.channels_last).train()
     views, kind, classes = views_of(settings), settings["shift"], settings["n_classes"]
     temperature = settings["temperature"]
 
@@ -185,7 +177,7 @@ def fit_encoder(settings: dict, inputs: Inputs, run: Run) -> tuple[Encoder, Trai
         return terms | {"loss": similarity + shift}
 
     images = inputs.images.spread(settings["training_images"])
-    data = stream(images, settings["batch_size"])
+    data = batches(images, settings["batch_size"])
     trained = train(network, loss, data, settings, run)
     return network.eval(), trained
 
@@ -209,7 +201,7 @@ def build_head(settings: dict) -> Classifier:
     return classifiers.build(settings)
 
 
-def fit_head(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier, Trained]:
+def fit_head(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier, TrainingResult]:
     """Train a linear head with cross-entropy on features of augmented views (one copy of each
     shift; the classes' head sees unshifted views alone).
 
@@ -217,7 +209,7 @@ def fit_head(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier, Trai
         ``passes``: how many draws of the views there are; an epoch takes the next
     :raises InputError: if the head is ``joint`` and the encoder knows no shifts
     """
-    saved, machine = inputs.models["encoder"], run.machine
+    saved, compute = inputs.models["encoder"], run.compute
     kind, classes = saved.settings["shift"] if settings["joint"] else "none", settings["n_classes"]
     if settings["joint"] and kind == "none":
         raise InputError(f"{saved.name}: a joint head needs an encoder with a shift, not 'none'")
@@ -226,25 +218,25 @@ def fit_head(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier, Trai
     if settings["joint"]:
         network.kind.fill_(list(SHIFTS).index(kind))
     classifiers.load_features(network.features, saved.state, saved.folder)
-    network.to(machine.device, memory_format=torch.channels_last).eval()
+    network.to(compute.device, memory_format=torch.channels_last).eval()
     network.features.requires_grad_(False)
     views = views_of(saved.settings)
     image_set = inputs.images.spread(saved.settings["training_images"])
-    images, labels = (part.to(machine.device) for part in tensors(image_set))
+    images, labels = (part.to(compute.device) for part in tensors(image_set))
 
     def features(number: int) -> Tensor:
         """Of one draw of all images, ``[N, K, D]``."""
         torch.manual_seed(derive_seed(run.seed, "views", number))
         found = []
-        with torch.no_grad(), machine.autocast():
-            for part in images.split(machine.chunk(CHUNK)):
+        with torch.no_grad(), compute.autocast():
+            for part in images.split(compute.chunk(CHUNK)):
                 batch, _ = draw_views(to_unit(part), views, kind, copies=1)
                 hidden = network.features(batch).float()
                 found.append(hidden.view(SHIFTS[kind], len(part), -1).transpose(0, 1))
         return torch.cat(found)
 
     kept: dict[int, Tensor] = {}
-    data = Stream(torch.empty(len(labels), 0), labels, settings["batch_size"])
+    data = Batches(torch.empty(len(labels), 0), labels, settings["batch_size"])
 
     def begin(epoch: int) -> None:
         number = (epoch - 1) % settings["passes"]
@@ -330,27 +322,27 @@ class Passes(nn.Module):
         return torch.stack(projections), torch.stack(logits)
 
 
-def restore_passes(settings: dict, state: dict, machine: Machine) -> Remembered:
+def restore_passes(settings: dict, state: dict, compute: Compute) -> Remembered:
     """The encoder's passes, which remember their last batch.
 
     :param settings: the encoder's, and ``drawn``
     """
     drawn = [
-        {name: torch.tensor(value, device=machine.device) for name, value in one.items()}
+        {name: torch.tensor(value, device=compute.device) for name, value in one.items()}
         for one in settings["drawn"]
     ]
-    return Remembered(Passes(restore(settings, state, machine), settings, drawn))
+    return Remembered(Passes(restore(settings, state, compute), settings, drawn))
 
 
-def fit_statistics(passes: nn.Module, image_set: ImageSet, machine: Machine) -> dict:
+def fit_statistics(passes: nn.Module, image_set: ImageSet, compute: Compute) -> dict:
     """What the score compares with, from the training images.
 
     :return: ``known``, their directions ``[K, M, P]``; ``lengths`` and ``logits``, the mean of the
         projections' lengths and of the right shifts' logits, ``[K]`` (1 / lambda and 1 / mu)
     """
     projections, logits = [], []
-    with torch.no_grad(), machine.autocast():
-        for part in tensors(image_set)[0].to(machine.device).split(machine.chunk(CHUNK)):
+    with torch.no_grad(), compute.autocast():
+        for part in tensors(image_set)[0].to(compute.device).split(compute.chunk(CHUNK)):
             one, other = passes(to_unit(part))
             projections.append(one)
             logits.append(other)
@@ -375,9 +367,9 @@ def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
     height, width, _ = saved.settings["shape"]
     drawn = draw_samples(settings, saved.content, (height, width))
     encoder = {"settings": saved.settings | {"drawn": drawn}, "state": saved.state}
-    passes = restore_passes(**encoder, machine=run.machine).extractor
+    passes = restore_passes(**encoder, compute=run.compute).extractor
     known = inputs.images.spread(settings["known_images"])
-    statistics = fit_statistics(passes, known, run.machine)
+    statistics = fit_statistics(passes, known, run.compute)
     means = [float(value) for value in statistics["logits"]]
     log.info("mean length %s, mean logit of the right shift %s", statistics["lengths"], means)
     whole = settings["score"] == "whole" and saved.settings["shift"] != "none"
@@ -455,16 +447,16 @@ class Averaged(nn.Module):
         return torch.stack(found).mean(0)
 
 
-def restore_joint(settings: dict, state: dict[str, Tensor], machine: Machine) -> Remembered:
+def restore_joint(settings: dict, state: dict[str, Tensor], compute: Compute) -> Remembered:
     """A joint head on its trunk, which remembers its last batch."""
-    network = frozen(build_head(settings), state, machine)
+    network = frozen(build_head(settings), state, compute)
     return Remembered(Averaged(network, list(SHIFTS)[int(network.kind)], settings["n_classes"]))
 
 
-def load(content: dict, machine: Machine) -> CSIDetector | JointDetector:
+def load(content: dict, compute: Compute) -> CSIDetector | JointDetector:
     """The detector of ``fit``."""
     if content["score"] == "joint":
-        return JointDetector(machine.shared(restore_joint, content["classifier"]))
-    statistics = {name: value.to(machine.device) for name, value in content["statistics"].items()}
-    passes = machine.shared(restore_passes, content["encoder"])
+        return JointDetector(compute.shared(restore_joint, content["classifier"]))
+    statistics = {name: value.to(compute.device) for name, value in content["statistics"].items()}
+    passes = compute.shared(restore_passes, content["encoder"])
     return CSIDetector(passes, statistics, content["whole"])

@@ -12,7 +12,9 @@ from ood.class_gaussians import fit_gaussians, kept_parts, log_likelihoods
 from ood.detector import Fitted, Record, Remembered
 from ood.images import to_unit
 from ood.models.base import Normalized, Resized
-from ood.training import Inputs, Machine, Run, tensors
+from ood.training.batches import tensors
+from ood.training.device import Compute
+from ood.training.run import Inputs, Run
 
 # images in one pass on a CPU
 CHUNK = 1000
@@ -70,11 +72,11 @@ def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
 
     :param settings: ``jitter`` and ``shrinkage`` of ``class_gaussians.fit_gaussians``
     """
-    saved, machine = inputs.models["classifier"], run.machine
-    depths = restore(**saved.content, machine=machine).extractor
-    stored, labels = (part.to(machine.device) for part in tensors(inputs.images))
-    with torch.no_grad(), machine.autocast():
-        passes = [depths(to_unit(part)) for part in stored.split(machine.chunk(CHUNK))]
+    saved, compute = inputs.models["classifier"], run.compute
+    depths = restore(**saved.content, compute=compute).extractor
+    stored, labels = (part.to(compute.device) for part in tensors(inputs.images))
+    with torch.no_grad(), compute.autocast():
+        passes = [depths(to_unit(part)) for part in stored.split(compute.chunk(CHUNK))]
     parts = [torch.cat(one) for one in zip(*passes, strict=True)]
     kept = kept_parts(parts)
     features = torch.cat([parts[index] for index in kept], dim=1)
@@ -122,16 +124,16 @@ class GaussiansDetector:
         return self.values(images).argmax(1)
 
 
-def restore(settings: dict, state: dict[str, Tensor], machine: Machine) -> Remembered:
+def restore(settings: dict, state: dict[str, Tensor], compute: Compute) -> Remembered:
     """The classifier's features of four depths, which remember their last batch."""
-    classifier = classifiers.restore(settings, state).to(machine.device)
+    classifier = classifiers.restore(settings, state).to(compute.device)
     return Remembered(Depths(classifier.features).eval())
 
 
-def load(content: dict, machine: Machine) -> GaussiansDetector:
+def load(content: dict, compute: Compute) -> GaussiansDetector:
     """The detector of ``fit``."""
     statistics = {
-        name: value.to(machine.device) if isinstance(value, Tensor) else value
+        name: value.to(compute.device) if isinstance(value, Tensor) else value
         for name, value in content["statistics"].items()
     }
-    return GaussiansDetector(machine.shared(restore, content["classifier"]), statistics)
+    return GaussiansDetector(compute.shared(restore, content["classifier"]), statistics)

@@ -25,7 +25,12 @@ from ood.classifier import build_features
 from ood.detector import Fitted, Record
 from ood.images import ImageSet, to_tensor, to_unit
 from ood.models.base import Classifier
-from ood.training import Inputs, Machine, Run, Trained, Watch, frozen, split, stream, train
+from ood.training.batches import batches, split
+from ood.training.device import Compute
+from ood.training.loop import train
+from ood.training.model_files import TrainingResult, frozen
+from ood.training.run import Inputs, Run
+from ood.training.validation import Validation
 
 # images in one pass on a CPU: the gradient to the input needs every layer's values
 CHUNK = 100
@@ -90,9 +95,9 @@ class Member(nn.Module):
         return self.classifier(images)
 
 
-def restore(settings: dict, state: dict[str, Tensor], machine: Machine) -> Member:
+def restore(settings: dict, state: dict[str, Tensor], compute: Compute) -> Member:
     """A frozen member in eval mode from its settings and state."""
-    return frozen(Member(settings), state, machine)
+    return frozen(Member(settings), state, compute)
 
 
 def entropy(logits: Tensor) -> Tensor:
@@ -138,7 +143,7 @@ def best_epoch(history: list[dict], tolerance: float) -> int:
     return best
 
 
-def fit_member(settings: dict, inputs: Inputs, run: Run) -> tuple[Member, Trained]:
+def fit_member(settings: dict, inputs: Inputs, run: Run) -> tuple[Member, TrainingResult]:
     """Train one member; each step sees as many left-out images as ID images.
 
     Both pass the network as one batch, so that batch norm sees both.
@@ -160,18 +165,18 @@ def fit_member(settings: dict, inputs: Inputs, run: Run) -> tuple[Member, Traine
         )
         return terms | {"accuracy": (logits.argmax(1) == labels).float().mean()}
 
-    data = stream(
+    data = batches(
         kept,
         settings["batch_size"],
         beside=to_tensor(left_out.images),
         augment=by_name(settings["augmentation"]),
     )
-    watch = _watch(network, held_out, settings, inputs, run)
-    trained = train(network, loss, data, settings, run, watch=watch)
+    validation = _validation(network, held_out, settings, inputs, run)
+    trained = train(network, loss, data, settings, run, validation=validation)
     return network.eval(), trained
 
 
-def fit_plain_member(settings: dict, inputs: Inputs, run: Run) -> tuple[Member, Trained]:
+def fit_plain_member(settings: dict, inputs: Inputs, run: Run) -> tuple[Member, TrainingResult]:
     """Train a net on all classes with cross-entropy; what it shares with a member is the same.
 
     :param settings: of ``fit_member``, but for the groups of classes and the margin
@@ -184,24 +189,26 @@ def fit_plain_member(settings: dict, inputs: Inputs, run: Run) -> tuple[Member, 
         accuracy = (logits.argmax(1) == labels).float().mean()
         return {"loss": F.cross_entropy(logits, labels), "accuracy": accuracy}
 
-    data = stream(training, settings["batch_size"], augment=by_name(settings["augmentation"]))
-    watch = _watch(network, held_out, settings, inputs, run)
-    trained = train(network, loss, data, settings, run, watch=watch)
+    data = batches(training, settings["batch_size"], augment=by_name(settings["augmentation"]))
+    validation = _validation(network, held_out, settings, inputs, run)
+    trained = train(network, loss, data, settings, run, validation=validation)
     return network.eval(), trained
 
 
 def _fresh_member(settings: dict, run: Run) -> Member:
     torch.manual_seed(run.seed)
-    return Member(settings).to(run.machine.device, memory_format=torch.channels_last).train()
+    return Member(settings).to(run.compute.device, memory_format=torch.channels_last).train()
 
 
-def _watch(network: Member, held_out: ImageSet, settings: dict, inputs: Inputs, run: Run) -> Watch:
+def _validation(
+    network: Member, held_out: ImageSet, settings: dict, inputs: Inputs, run: Run
+) -> Validation:
     """Accuracy and OOD detection on the validation sets after each epoch, and the best epoch."""
     known = held_out.renumbered(network.classes.tolist()).spread(settings["validation_images"])
     unknown = inputs.validation.spread(settings["validation_images"])
-    chunk = run.machine.chunk(CHUNK)
-    measured = [to_tensor(one.images).to(run.machine.device) for one in (known, unknown)]
-    known_labels = torch.from_numpy(known.labels).to(run.machine.device)
+    chunk = run.compute.chunk(CHUNK)
+    measured = [to_tensor(one.images).to(run.compute.device) for one in (known, unknown)]
+    known_labels = torch.from_numpy(known.labels).to(run.compute.device)
 
     def measure() -> dict[str, float]:
         logits = [
@@ -216,7 +223,7 @@ def _watch(network: Member, held_out: ImageSet, settings: dict, inputs: Inputs, 
             "ood_detection_error": found["detection_error_original"],
         }
 
-    return Watch(
+    return Validation(
         measure=measure, best=lambda history: best_epoch(history, settings["accuracy_tolerance"])
     )
 
@@ -356,12 +363,12 @@ def calibration_sets(
 
 def calibrate(settings: dict, members: list[dict], sets: tuple[ImageSet, ImageSet], run: Run):
     """Every temperature and step on the validation sets: rows, the highest AUROC first."""
-    ensemble = build_ensemble(members, settings["perturbation"], run.machine)
+    ensemble = build_ensemble(members, settings["perturbation"], run.compute)
     candidates = {
         name: LeaveOutDetector(ensemble, settings["score"], **choice)
         for name, choice in choices(settings).items()
     }
-    known, unknown = (detectors.run(candidates, one, run.machine) for one in sets)
+    known, unknown = (detectors.run(candidates, one, run.compute) for one in sets)
     rows = []
     for name, choice in choices(settings).items():
         found = metrics.evaluate(known[name][0], unknown[name][0])
@@ -388,18 +395,18 @@ def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
     )
 
 
-def load(content: dict, machine: Machine) -> LeaveOutDetector:
+def load(content: dict, compute: Compute) -> LeaveOutDetector:
     """The detector of ``fit``."""
-    ensemble = build_ensemble(content["members"], content["perturbation"], machine)
+    ensemble = build_ensemble(content["members"], content["perturbation"], compute)
     choice = {name: content[name] for name in ("score", "temperature", "epsilon")}
     return LeaveOutDetector(ensemble, **choice)
 
 
-def build_ensemble(members: list[dict], perturbation: str, machine: Machine) -> Ensemble:
+def build_ensemble(members: list[dict], perturbation: str, compute: Compute) -> Ensemble:
     """The ensemble of the members' settings and states."""
     n_classes = members[0]["settings"]["n_classes"]
-    networks = [restore(**one, machine=machine) for one in members]
-    return Ensemble(networks, n_classes, perturbation, machine.chunk(CHUNK))
+    networks = [restore(**one, compute=compute) for one in members]
+    return Ensemble(networks, n_classes, perturbation, compute.chunk(CHUNK))
 
 
 def at_snapshot(detector: LeaveOutDetector, state: dict[str, float]) -> LeaveOutDetector:

@@ -16,22 +16,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ood import metrics, training
+from ood import metrics
 from ood.detector import Fitted, Record, Remembered
 from ood.images import ImageSet, to_grey, to_tensor, to_unit
 from ood.models.pixelcnn import PixelCNN
-from ood.training import (
-    Inputs,
-    Machine,
-    Run,
-    Saved,
-    Stream,
-    Trained,
-    Watch,
-    frozen,
-    tensors,
-    train,
-)
+from ood.training import batches
+from ood.training.batches import Batches, tensors
+from ood.training.device import Compute
+from ood.training.loop import train
+from ood.training.model_files import TrainedModel, TrainingResult, frozen
+from ood.training.run import Inputs, Run
+from ood.training.validation import Validation
 
 log = logging.getLogger(__name__)
 
@@ -66,9 +61,9 @@ def build(settings: dict) -> PixelCNN:
     )
 
 
-def restore(settings: dict, state: dict[str, Tensor], machine: Machine) -> PixelCNN:
+def restore(settings: dict, state: dict[str, Tensor], compute: Compute) -> PixelCNN:
     """A frozen PixelCNN++ from its settings and state dict, in eval mode."""
-    return frozen(build(settings), state, machine)
+    return frozen(build(settings), state, compute)
 
 
 def to_values(images: Tensor) -> Tensor:
@@ -99,10 +94,10 @@ def split(settings: dict, image_set: ImageSet) -> tuple[ImageSet, ImageSet]:
 
     The released code takes the last ones in file order, which in some sets are of one class.
     """
-    return training.split(image_set, settings["validation_share"], 0)
+    return batches.split(image_set, settings["validation_share"], 0)
 
 
-def fit_pixelcnn(settings: dict, inputs: Inputs, run: Run) -> tuple[PixelCNN, Trained]:
+def fit_pixelcnn(settings: dict, inputs: Inputs, run: Run) -> tuple[PixelCNN, TrainingResult]:
     """Train a foreground model, or with ``mutation_rate`` and ``l2`` a background model.
 
     The loss is the mean of -log p over the batch, in nats per image, of images mutated afresh, plus
@@ -113,7 +108,7 @@ def fit_pixelcnn(settings: dict, inputs: Inputs, run: Run) -> tuple[PixelCNN, Tr
         ``validation_images`` (how many of them the loss is recorded on), ``snapshot_every``
     """
     torch.manual_seed(run.seed)
-    network = build(settings).to(run.machine.device, memory_format=torch.channels_last).train()
+    network = build(settings).to(run.compute.device, memory_format=torch.channels_last).train()
     dimensions = int(np.prod(settings["shape"]))
 
     def loss(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -132,10 +127,10 @@ def fit_pixelcnn(settings: dict, inputs: Inputs, run: Run) -> tuple[PixelCNN, Tr
     trained = train(
         network,
         loss,
-        Stream(*tensors(kept), settings["batch_size"]),
+        Batches(*tensors(kept), settings["batch_size"]),
         settings,
         run,
-        watch=Watch(held_out=held_out),
+        validation=Validation(held_out=held_out),
         snapshot_every=settings["snapshot_every"],
     )
     return network.eval(), trained
@@ -161,28 +156,28 @@ def sample(network: PixelCNN, count: int) -> Tensor:
 # Scoring
 
 
-def log_likelihood(network: PixelCNN, values: Tensor, machine: Machine) -> Tensor:
+def log_likelihood(network: PixelCNN, values: Tensor, compute: Compute) -> Tensor:
     """log p of each pixel in nats, float64 ``[N, H, W]``; their sum is the image's."""
-    with torch.no_grad(), machine.autocast():
+    with torch.no_grad(), compute.autocast():
         outputs = network(values)
     return network.log_probability(values.double(), outputs.double())
 
 
-def image_log_likelihoods(network: PixelCNN, images: np.ndarray, machine: Machine) -> np.ndarray:
+def image_log_likelihoods(network: PixelCNN, images: np.ndarray, compute: Compute) -> np.ndarray:
     """log p of each image of an image set, float64 ``[N]``."""
     found = [
-        log_likelihood(network, to_values(to_unit(part.to(machine.device))), machine).sum((1, 2))
-        for part in to_tensor(images).split(machine.chunk(CHUNK))
+        log_likelihood(network, to_values(to_unit(part.to(compute.device))), compute).sum((1, 2))
+        for part in to_tensor(images).split(compute.chunk(CHUNK))
     ]
     return torch.cat(found).cpu().numpy()
 
 
 def select_background(
     settings: dict,
-    foreground: Saved,
-    backgrounds: list[Saved],
+    foreground: TrainedModel,
+    backgrounds: list[TrainedModel],
     inputs: Inputs,
-    machine: Machine,
+    compute: Compute,
 ) -> list[dict]:
     """Every background model's AUROC on the validation sets, the best first.
 
@@ -197,9 +192,9 @@ def select_background(
         unknown = inputs.validation.spread(settings["selection_images"]).images
     images = np.concatenate([known, unknown])
 
-    def log_p(saved: Saved) -> np.ndarray:
-        network = restore(saved.settings, saved.state, machine)
-        return image_log_likelihoods(network, images, machine)
+    def log_p(saved: TrainedModel) -> np.ndarray:
+        network = restore(saved.settings, saved.state, compute)
+        return image_log_likelihoods(network, images, compute)
 
     reference, rows = log_p(foreground), []
     for one in backgrounds:
@@ -216,7 +211,7 @@ def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
     parts, record, tables = {"foreground": inputs.models["foreground"]}, RECORD, {}
     if "backgrounds" in settings:
         backgrounds = inputs.models["backgrounds"]
-        rows = select_background(settings, parts["foreground"], backgrounds, inputs, run.machine)
+        rows = select_background(settings, parts["foreground"], backgrounds, inputs, run.compute)
         best = rows[0]["background"]
         parts["background"] = next(one for one in backgrounds if one.name == best)
         grey = settings["validate_on"] == "grey_id"
@@ -247,13 +242,13 @@ def ratio_auroc(foreground: np.ndarray, background: np.ndarray, known: int) -> f
 class PixelLikelihood(nn.Module):
     """log p of each pixel as a network: images ``[N, C, H, W]`` -> float64 ``[N, H, W]``."""
 
-    def __init__(self, network: PixelCNN, machine: Machine):
+    def __init__(self, network: PixelCNN, compute: Compute):
         super().__init__()
         self.network = network
-        self.machine = machine
+        self.compute = compute
 
     def forward(self, images: Tensor) -> Tensor:
-        return log_likelihood(self.network, to_values(images), self.machine)
+        return log_likelihood(self.network, to_values(images), self.compute)
 
 
 class LikelihoodDetector:
@@ -276,16 +271,16 @@ class LikelihoodDetector:
         return None
 
 
-def restore_likelihood(settings: dict, state: dict[str, Tensor], machine: Machine) -> Remembered:
+def restore_likelihood(settings: dict, state: dict[str, Tensor], compute: Compute) -> Remembered:
     """log p of each pixel, which remembers its last batch."""
-    return Remembered(PixelLikelihood(restore(settings, state, machine), machine))
+    return Remembered(PixelLikelihood(restore(settings, state, compute), compute))
 
 
-def load(content: dict, machine: Machine) -> LikelihoodDetector:
+def load(content: dict, compute: Compute) -> LikelihoodDetector:
     """The detector of ``fit``."""
     return LikelihoodDetector(
-        machine.shared(restore_likelihood, content["foreground"]),
-        machine.shared(restore_likelihood, content["background"])
+        compute.shared(restore_likelihood, content["foreground"]),
+        compute.shared(restore_likelihood, content["background"])
         if "background" in content
         else None,
     )
@@ -300,5 +295,5 @@ def at_snapshot(
         old = parts[part].extractor
         network = copy.deepcopy(old.network)
         network.load_state_dict(values)
-        parts[part] = Remembered(PixelLikelihood(network, old.machine))
+        parts[part] = Remembered(PixelLikelihood(network, old.compute))
     return LikelihoodDetector(**parts)

@@ -30,19 +30,12 @@ from ood.images import ImageSet, to_array, to_bytes, to_unit
 from ood.models.base import Classifier
 from ood.models.initialization import glorot_uniform
 from ood.models.vae import OneHotCVAE
-from ood.training import (
-    Inputs,
-    Machine,
-    Run,
-    Trained,
-    Watch,
-    derive_seed,
-    frozen,
-    split,
-    stream,
-    tensors,
-    train,
-)
+from ood.training.batches import batches, split, tensors
+from ood.training.device import Compute
+from ood.training.loop import train
+from ood.training.model_files import TrainingResult, frozen
+from ood.training.run import Inputs, Run, derive_seed
+from ood.training.validation import Validation
 
 log = logging.getLogger(__name__)
 
@@ -88,9 +81,9 @@ def build_classifier(settings: dict) -> Classifier:
     return INITS[settings["init"]](classifiers.build(settings))
 
 
-def restore_cvae(settings: dict, state: dict[str, Tensor], machine: Machine) -> OneHotCVAE:
+def restore_cvae(settings: dict, state: dict[str, Tensor], compute: Compute) -> OneHotCVAE:
     """A frozen CVAE in eval mode from its settings and state."""
-    return frozen(build_cvae(settings), state, machine)
+    return frozen(build_cvae(settings), state, compute)
 
 
 def cvae_loss(
@@ -107,22 +100,22 @@ def cvae_loss(
     return {"loss": error + kl_weight * kl, "cross_entropy": error, "kl": kl}
 
 
-def fit_cvae(settings: dict, inputs: Inputs, run: Run) -> tuple[OneHotCVAE, Trained]:
+def fit_cvae(settings: dict, inputs: Inputs, run: Run) -> tuple[OneHotCVAE, TrainingResult]:
     """Train the CVAE on the ID images.
 
     :param settings: of ``build_cvae`` and ``train``; ``kl_weight``; ``validation_share`` of the
         images decides when to stop, ``patience`` epochs after the lowest loss
     """
     torch.manual_seed(run.seed)
-    cvae = build_cvae(settings).to(run.machine.device, memory_format=torch.channels_last).train()
+    cvae = build_cvae(settings).to(run.compute.device, memory_format=torch.channels_last).train()
 
     def loss(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         return cvae_loss(images, *cvae(images, labels), settings["kl_weight"])
 
     training, validation = split(inputs.images, settings["validation_share"], run.seed)
-    data = stream(training, settings["batch_size"])
-    watch = Watch(held_out=tensors(validation), patience=settings["patience"])
-    trained = train(cvae, loss, data, settings, run, watch=watch)
+    data = batches(training, settings["batch_size"])
+    watched = Validation(held_out=tensors(validation), patience=settings["patience"])
+    trained = train(cvae, loss, data, settings, run, validation=watched)
     return cvae.eval(), trained
 
 
@@ -452,7 +445,7 @@ class Pools:
         return torch.cat(parts)
 
 
-def fit_classifier(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier, Trained]:
+def fit_classifier(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier, TrainingResult]:
     """Train the K + 1 classifier on ID images, type I and type II.
 
     :param settings: of ``classifiers.build`` and ``train``; ``generation``: of ``Generator``, and
@@ -461,10 +454,10 @@ def fit_classifier(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier
         with pools of their own, is recorded, and decides where ``patience`` is not None;
         ``snapshot_every`` (steps between states to keep)
     """
-    cvae = restore_cvae(**inputs.models["vae"].content, machine=run.machine)
+    cvae = restore_cvae(**inputs.models["vae"].content, compute=run.compute)
     torch.manual_seed(run.seed)
     network = build_classifier(settings)
-    network.to(run.machine.device, memory_format=torch.channels_last).train()
+    network.to(run.compute.device, memory_format=torch.channels_last).train()
     training, validation = split(inputs.images, settings["validation_share"], run.seed)
     base = encode(cvae, training)
     ellipsoids = fit_ellipsoids(base, settings["generation"])
@@ -486,10 +479,10 @@ def fit_classifier(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier
     trained = train(
         network,
         loss,
-        stream(training, settings["batch_size"]),
+        batches(training, settings["batch_size"]),
         settings,
         run,
-        watch=Watch(held_out=tensors(validation), patience=settings["patience"]),
+        validation=Validation(held_out=tensors(validation), patience=settings["patience"]),
         before_epoch=pools.refresh,
         snapshot_every=settings["snapshot_every"] if run.snapshots else None,
     )
@@ -509,7 +502,7 @@ def generate(settings: dict, inputs: Inputs, run: Run) -> PseudoOOD:
     :param settings: of the classifier
     """
     settings = settings["generation"]
-    cvae = restore_cvae(**inputs.models["vae"].content, machine=run.machine)
+    cvae = restore_cvae(**inputs.models["vae"].content, compute=run.compute)
     base = encode(cvae, inputs.images)
     ellipsoids = fit_ellipsoids(base, settings)
     generator = Generator(cvae, settings, ellipsoids, base)
@@ -627,14 +620,14 @@ class OODGenDetector:
         return torch.where(best == self.n_classes, -1, best)
 
 
-def restore(settings: dict, state: dict[str, Tensor], machine: Machine) -> Remembered:
+def restore(settings: dict, state: dict[str, Tensor], compute: Compute) -> Remembered:
     """The classifier, which remembers its last batch."""
-    return Remembered(classifiers.restore(settings, state).to(machine.device))
+    return Remembered(classifiers.restore(settings, state).to(compute.device))
 
 
-def load(content: dict, machine: Machine) -> OODGenDetector:
+def load(content: dict, compute: Compute) -> OODGenDetector:
     """The detector of ``fit``."""
-    classifier = machine.shared(restore, content["classifier"])
+    classifier = compute.shared(restore, content["classifier"])
     n_classes = content["classifier"]["settings"]["n_classes"]
     return OODGenDetector(classifier, content["score"], n_classes)
 

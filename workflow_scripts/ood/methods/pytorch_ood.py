@@ -18,7 +18,9 @@ from ood.detector import Fitted, Record, Remembered
 from ood.errors import InputError
 from ood.images import to_unit
 from ood.models.base import Classifier
-from ood.training import Inputs, Machine, Run, tensors
+from ood.training.batches import tensors
+from ood.training.device import Compute
+from ood.training.run import Inputs, Run
 
 
 def _record(title: str, authors: str, year: int) -> Record:
@@ -152,15 +154,15 @@ def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
 
     :param settings: of ``build``; ``known_images``, how many training images; None for all
     """
-    saved, machine = inputs.models["classifier"], run.machine
+    saved, compute = inputs.models["classifier"], run.compute
     content = {"settings": settings, "classifier": saved.content}
-    classifier = classifiers.restore(**saved.content).to(machine.device)
+    classifier = classifiers.restore(**saved.content).to(compute.device)
     build(settings, Last(classifier, saved.settings["n_classes"]))
     images, labels = tensors(inputs.images.spread(settings["known_images"]))
-    with torch.no_grad(), machine.autocast():
+    with torch.no_grad(), compute.autocast():
         hidden = [
-            classifier.hidden(to_unit(batch.to(machine.device))).cpu()
-            for batch in images.split(machine.chunk(1000))
+            classifier.hidden(to_unit(batch.to(compute.device))).cpu()
+            for batch in images.split(compute.chunk(1000))
         ]
     content |= {"hidden": torch.cat(hidden).float(), "labels": labels}
     return Fitted(content, RECORDS[settings["detector"]], saved.parameters)
@@ -181,18 +183,18 @@ class Theirs:
         return self.last(self.classifier.hidden(images)).argmax(1)
 
 
-def restore(settings: dict, state: dict[str, Tensor], machine: Machine) -> Classifier:
+def restore(settings: dict, state: dict[str, Tensor], compute: Compute) -> Classifier:
     """The classifier, whose extractor remembers its last batch."""
-    classifier = classifiers.restore(settings, state).to(machine.device)
+    classifier = classifiers.restore(settings, state).to(compute.device)
     classifier.features = Remembered(classifier.features)
     return classifier
 
 
-def load(content: dict, machine: Machine) -> Theirs:
+def load(content: dict, compute: Compute) -> Theirs:
     """The detector of ``fit``, fitted."""
-    classifier = machine.shared(restore, content["classifier"])
-    last = Last(classifier, content["classifier"]["settings"]["n_classes"]).to(machine.device)
-    detector = build(content["settings"], last).to(machine.device)
+    classifier = compute.shared(restore, content["classifier"])
+    last = Last(classifier, content["classifier"]["settings"]["n_classes"]).to(compute.device)
+    detector = build(content["settings"], last).to(compute.device)
     if detector.requires_fit:
         known = torch.utils.data.TensorDataset(content["hidden"], content["labels"])
         detector.fit(torch.utils.data.DataLoader(known, batch_size=1000))

@@ -22,19 +22,12 @@ from ood.detector import Fitted, Record, Remembered
 from ood.errors import InputError
 from ood.images import ImageSet, to_unit
 from ood.models.autoencoder import AutoEncoder
-from ood.training import (
-    Inputs,
-    Machine,
-    Run,
-    Trained,
-    Watch,
-    frozen,
-    load_model,
-    split,
-    stream,
-    tensors,
-    train,
-)
+from ood.training.batches import batches, split, tensors
+from ood.training.device import Compute
+from ood.training.loop import train
+from ood.training.model_files import TrainingResult, frozen, load_model
+from ood.training.run import Inputs, Run
+from ood.training.validation import Validation
 
 # images in one pass on a CPU where a whole set is looked at
 CHUNK = 200
@@ -110,9 +103,9 @@ class Encoder(nn.Module):
         return self.class_sums / self.class_counts.clamp(min=1)[:, None]
 
 
-def restore(settings: dict, state: dict[str, Tensor], machine: Machine) -> Encoder:
+def restore(settings: dict, state: dict[str, Tensor], compute: Compute) -> Encoder:
     """A frozen encoder in eval mode from its settings and state."""
-    return frozen(Encoder(settings), state, machine)
+    return frozen(Encoder(settings), state, compute)
 
 
 def kl_term(latents: Tensor, mean: Tensor, log_variance: Tensor, centres: Tensor) -> Tensor:
@@ -190,7 +183,7 @@ def balanced_order(labels: Tensor, classes: int, images: int) -> Tensor:
     return torch.cat(batches)
 
 
-def fit_encoder(settings: dict, inputs: Inputs, run: Run) -> tuple[Encoder, Trained]:
+def fit_encoder(settings: dict, inputs: Inputs, run: Run) -> tuple[Encoder, TrainingResult]:
     """Train the encoder.
 
     :param settings: of ``Encoder`` and ``train``; ``classes_per_batch`` (at most) and
@@ -209,12 +202,12 @@ def fit_encoder(settings: dict, inputs: Inputs, run: Run) -> tuple[Encoder, Trai
     if backbone is not None:
         state = load_model(backbone)
         load_features(network.features, state.get("state", state), backbone)
-    network.to(run.machine.device, memory_format=torch.channels_last).train()
+    network.to(run.compute.device, memory_format=torch.channels_last).train()
     training, held_out = split(inputs.images, settings["validation_share"], run.seed)
-    held_images, unknown = tensors(held_out)[0].to(run.machine.device), None
+    held_images, unknown = tensors(held_out)[0].to(run.compute.device), None
     if inputs.validation is not None:
         others = inputs.validation.spread(len(held_out))
-        unknown = tensors(others)[0].to(run.machine.device)
+        unknown = tensors(others)[0].to(run.compute.device)
     labels = torch.from_numpy(training.labels)
     classes = min(settings["classes_per_batch"], settings["n_classes"])
     batch_size = classes * settings["images_per_class"]
@@ -248,7 +241,7 @@ def fit_encoder(settings: dict, inputs: Inputs, run: Run) -> tuple[Encoder, Trai
             return F.normalize(latents, dim=1) if sphere else latents
 
         centres, found = at(network.current_means()), []
-        for part in images.split(run.machine.chunk(CHUNK)):
+        for part in images.split(run.compute.chunk(CHUNK)):
             found.append(torch.cdist(at(network(to_unit(part))[0].float()), centres).min(1))
         values, indices = (torch.cat(one).cpu().numpy() for one in zip(*found, strict=True))
         return values.astype(np.float64), indices
@@ -268,21 +261,21 @@ def fit_encoder(settings: dict, inputs: Inputs, run: Run) -> tuple[Encoder, Trai
         scores = [row["ood_f1"] for row in history]
         return scores.index(max(scores)) + 1 if scores else 0
 
-    data = stream(
+    data = batches(
         training,
         batch_size,
         augment=by_name(settings["augmentation"]),
         order=lambda: balanced_order(labels, classes, settings["images_per_class"]),
     )
 
-    def phase(chosen: dict, run: Run, before: int) -> Trained:
+    def phase(chosen: dict, run: Run, before: int) -> TrainingResult:
         return train(
             network,
             loss,
             data,
             chosen,
             run,
-            watch=Watch(measure=measure, best=None if unknown is None else best_epoch),
+            validation=Validation(measure=measure, best=None if unknown is None else best_epoch),
             before_epoch=lambda epoch: begin(before + epoch),
         )
 
@@ -308,7 +301,7 @@ def fit_encoder(settings: dict, inputs: Inputs, run: Run) -> tuple[Encoder, Trai
         for row in second.history
     ]
     best = second.best_epoch and frozen + second.best_epoch
-    whole = Trained(first.history + later, frozen + second.kept_epoch)
+    whole = TrainingResult(first.history + later, frozen + second.kept_epoch)
     return network.eval(), replace(whole, best_epoch=best, best_state=second.best_state)
 
 
@@ -326,22 +319,22 @@ def build_autoencoder(settings: dict) -> AutoEncoder:
     )
 
 
-def restore_autoencoder(settings: dict, state: dict[str, Tensor], machine: Machine) -> AutoEncoder:
+def restore_autoencoder(settings: dict, state: dict[str, Tensor], compute: Compute) -> AutoEncoder:
     """A frozen auto-encoder in eval mode from its settings and state."""
-    return frozen(build_autoencoder(settings), state, machine)
+    return frozen(build_autoencoder(settings), state, compute)
 
 
-def fit_autoencoder(settings: dict, inputs: Inputs, run: Run) -> tuple[AutoEncoder, Trained]:
+def fit_autoencoder(settings: dict, inputs: Inputs, run: Run) -> tuple[AutoEncoder, TrainingResult]:
     """Train with the mean squared error of normalised images."""
     torch.manual_seed(run.seed)
     network = build_autoencoder(settings)
-    network.to(run.machine.device, memory_format=torch.channels_last).train()
+    network.to(run.compute.device, memory_format=torch.channels_last).train()
 
     def loss(batch: Tensor, labels: Tensor) -> dict[str, Tensor]:
         error = (network(batch).float() - batch) / network.features.sd
         return {"loss": error.square().mean()}
 
-    data = stream(inputs.images, settings["batch_size"])
+    data = batches(inputs.images, settings["batch_size"])
     trained = train(network, loss, data, settings, run)
     return network.eval(), trained
 
@@ -377,7 +370,7 @@ def fit_statistics(
     encoder: Encoder,
     autoencoder: AutoEncoder | None,
     image_set: ImageSet,
-    machine: Machine,
+    compute: Compute,
 ) -> dict:
     """All that the detector needs beside the networks, from one pass over the training images.
 
@@ -386,9 +379,9 @@ def fit_statistics(
         ``ceiling`` (above all training log-likelihoods) and ``largest_error`` (of reconstruction)
     """
     passes, errors = [], []
-    stored, labels = (part.to(machine.device) for part in tensors(image_set))
-    with torch.no_grad(), machine.autocast():
-        for part in stored.split(machine.chunk(CHUNK)):
+    stored, labels = (part.to(compute.device) for part in tensors(image_set))
+    with torch.no_grad(), compute.autocast():
+        for part in stored.split(compute.chunk(CHUNK)):
             images = to_unit(part)
             passes.append(represent(encoder, images))
             errors.append(reconstruction_error(encoder, autoencoder, images))
@@ -412,11 +405,11 @@ def fit_statistics(
 def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
     """The Gaussians, from one pass over the training images."""
     parts = {part: inputs.models[part] for part in ("encoder", "autoencoder") if part in settings}
-    encoder = restore(**parts["encoder"].content, machine=run.machine)
+    encoder = restore(**parts["encoder"].content, compute=run.compute)
     autoencoder = None
     if "autoencoder" in parts:
-        autoencoder = restore_autoencoder(**parts["autoencoder"].content, machine=run.machine)
-    statistics = fit_statistics(settings, encoder, autoencoder, inputs.images, run.machine)
+        autoencoder = restore_autoencoder(**parts["autoencoder"].content, compute=run.compute)
+    statistics = fit_statistics(settings, encoder, autoencoder, inputs.images, run.compute)
     record = RECORD
     if parts["encoder"].use_best:
         record = replace(RECORD, tuned_on=inputs.validation_name)
@@ -480,20 +473,20 @@ class VMDLSDetector:
 
 
 def restore_representation(
-    settings: dict, state: dict[str, Tensor], machine: Machine
+    settings: dict, state: dict[str, Tensor], compute: Compute
 ) -> Remembered:
     """The encoder's features, which remember their last batch."""
-    return Remembered(Representation(restore(settings, state, machine)))
+    return Remembered(Representation(restore(settings, state, compute)))
 
 
-def load(content: dict, machine: Machine) -> VMDLSDetector:
+def load(content: dict, compute: Compute) -> VMDLSDetector:
     """The detector of ``fit``."""
     autoencoder = None
     if "autoencoder" in content:
-        autoencoder = machine.shared(restore_autoencoder, content["autoencoder"])
+        autoencoder = compute.shared(restore_autoencoder, content["autoencoder"])
     statistics = {
-        name: value.to(machine.device) if isinstance(value, Tensor) else value
+        name: value.to(compute.device) if isinstance(value, Tensor) else value
         for name, value in content["statistics"].items()
     }
-    representation = machine.shared(restore_representation, content["encoder"])
+    representation = compute.shared(restore_representation, content["encoder"])
     return VMDLSDetector(representation, autoencoder, statistics)

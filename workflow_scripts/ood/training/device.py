@@ -1,0 +1,98 @@
+"""The device that a config asks for, and what is shared on it."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ood.errors import InputError
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where and how precisely to compute.
+
+    :param device: ``cpu`` or ``cuda``
+    :param precision: ``float32``, or ``bfloat16`` for autocast
+    :param scoring_batch: images in one scoring pass
+    :param networks: those in use, see ``shared``
+    """
+
+    device: torch.device
+    precision: str = "float32"
+    scoring_batch: int = 500
+    networks: dict = field(default_factory=dict, compare=False, repr=False)
+
+    def autocast(self):
+        return torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"
+        )
+
+    def chunk(self, on_cpu: int) -> int:
+        """Images in one pass over a whole set: so many on a CPU, whose caches hold few of them;
+        on a GPU ``scoring_batch``."""
+        return on_cpu if self.device.type == "cpu" else self.scoring_batch
+
+    def shared(self, build: Callable[..., nn.Module], content: dict) -> nn.Module:
+        """``build(settings, state, compute)`` of a model's content; the same object for equal
+        content, so that detectors which are scored together can share its passes."""
+        key = build, json.dumps(content["settings"], sort_keys=True), state_digest(content["state"])
+        if key not in self.networks:
+            self.networks[key] = build(content["settings"], content["state"], self)
+        return self.networks[key]
+
+
+@contextmanager
+def compute_for(device: str, precision: str, scoring_batch: int, locks: Path):
+    """Yield the ``Compute`` for ``device`` (``auto``, ``cpu`` or ``cuda``).
+
+    Where several GPUs are visible and nobody assigned one (``CUDA_VISIBLE_DEVICES`` unset), the
+    job takes the first whose lock file under ``locks`` is free, and waits if none is.
+
+    :raises InputError: if ``cuda`` is asked for and there is none
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu":
+        # saturated units make denormal numbers, on which a CPU is many times slower
+        torch.set_flush_denormal(True)
+        yield Compute(torch.device("cpu"), precision, scoring_batch)
+        return
+    if not torch.cuda.is_available():
+        raise InputError(
+            "config key 'device' is 'cuda' but PyTorch sees no GPU; use 'auto' or 'cpu'"
+        )
+    torch.backends.cuda.matmul.allow_tf32 = True
+    torch.backends.cudnn.allow_tf32 = True
+    # batches have one shape: the fastest algorithm for it is looked for once
+    torch.backends.cudnn.benchmark = True
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        yield Compute(torch.device("cuda"), precision, scoring_batch)
+        return
+    from filelock import FileLock, Timeout
+
+    locks.mkdir(parents=True, exist_ok=True)
+    candidates = [FileLock(locks / f"cuda{i}.lock") for i in range(torch.cuda.device_count())]
+    while True:
+        for index, lock in enumerate(candidates):
+            try:
+                with lock.acquire(timeout=0.5):
+                    yield Compute(torch.device("cuda", index), precision, scoring_batch)
+                    return
+            except Timeout:
+                continue
+
+
+def state_digest(state: dict[str, Tensor]) -> str:
+    """SHA-256 of names and values, in the order of the names."""
+    hashed = hashlib.sha256()
+    for name in sorted(state):
+        hashed.update(name.encode() + b"\0")
+        hashed.update(state[name].cpu().contiguous().numpy().tobytes())
+    return hashed.hexdigest()
