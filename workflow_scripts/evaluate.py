@@ -56,7 +56,7 @@ with job(snakemake, several=True) as work:
             for name in ("id_dataset", "ood_dataset")
         ]
         key = work.key(files, pair, shared)
-        if work.stands(path, key):
+        if work.is_up_to_date(path, key):
             continue
         if known is None:
             known, about = load_scores(files[0], pair["id_classes"]), load_about(files[0])
@@ -100,7 +100,7 @@ with job(snakemake, several=True) as work:
     # what the tables ask: would today's settings and code make these again?
     path = f"{folder}/metrics/{wildcards.method}/made_from{suffix}.json"
     key = work.key([], params.made_from)
-    if not work.stands(path, key):
+    if not work.is_up_to_date(path, key):
         with work.make(path, key) as temporary:
             save_json(temporary, params.made_from)
     # a detector that is used outside of the workflow knows its threshold
@@ -110,7 +110,7 @@ with job(snakemake, several=True) as work:
         file = score_file(folder, wildcards.method, one)
         code = {name: value for name, value in params.items() if name.startswith("code_")}
         key = work.key([file], one, params.precision, code)
-        if not work.stands(path, key):
+        if not work.is_up_to_date(path, key):
             accepted = load_scores(file, one["labels"], ["score"])["score"]
             about = one | {"threshold": metrics.threshold_at(accepted, 0.95)}
             about |= {"precision": params.precision}

@@ -19,7 +19,7 @@ def due(
     files: Callable[[str], Iterable[str | Path]],
     about: Callable[[str], object],
 ) -> Iterator[tuple[str, str, str]]:
-    """Name, path and key of every picture that does not stand.
+    """Name, path and key of every picture that is not up to date.
 
     :param files: the inputs that a picture is drawn from, by its name
     :param about: what else it shows
@@ -27,7 +27,7 @@ def due(
     code = {name: one for name, one in snakemake.params.items() if name.startswith("code_")}
     for name, path in zip(snakemake.params.names, snakemake.output, strict=False):
         key = work.key(files(name), name, about(name), code)
-        if not work.stands(path, key):
+        if not work.is_up_to_date(path, key):
             yield name, path, key
 
 

@@ -35,7 +35,7 @@ with job(snakemake, several=True) as work:
         for dataset, _, manifest in sets:
             path = folder / "scores" / method / f"{dataset}{suffix}.parquet"
             key = work.key([manifest, *digests(method)], one, shared)
-            if not work.stands(path, key):
+            if not work.is_up_to_date(path, key):
                 missing.setdefault(dataset, {})[method] = path, key
 
     if missing:

@@ -1,9 +1,9 @@
-"""What every script of the workflow does around its work: logging, errors, and what stands.
+"""What every script of the workflow does around its work: logging, errors, and what is up to date.
 
-An output stands when it was made from the same settings, code, versions and input bytes and is
-still what was written: such a job, or such a file of a job that makes several, is not made again.
+An output is up to date when it was made from the same settings, code, versions and input bytes and
+is still what was written: such a job, or such a file of a job that makes several, is not made again.
 So a rerun that wrote the same bytes makes nothing after it. Imports that take time belong inside
-the ``with job(...)`` block: a job whose outputs all stand ends before them.
+the ``with job(...)`` block: a job whose outputs are all up to date ends before them.
 """
 
 import errno
@@ -60,7 +60,7 @@ class Work:
         chosen = list(parts) or [self.params, self._wildcards]
         return digest(chosen, {path: self.digest(path) for path in paths}, versions())
 
-    def stands(self, path: str | Path, key: str) -> bool:
+    def is_up_to_date(self, path: str | Path, key: str) -> bool:
         """Whether the file, or the finished one that waits for the job's end, has this key."""
         return any(
             self._known.get(str(one), {}).get("key") == key
@@ -103,8 +103,8 @@ class Work:
         self._known = {path: self._known[path] for path in self.outputs if path in self._known}
         save_json(self._file, self._known)
         if key is None and made < len(self.outputs):
-            news = "%d of %d files are new, the others stand"
-            log.info(news, made, len(self.outputs), extra={"shown": True})
+            message = "%d of %d files are new, the others are up to date"
+            log.info(message, made, len(self.outputs), extra={"shown": True})
 
     def lineage(self) -> dict:
         """A record for the JSON beside a result."""
@@ -149,8 +149,8 @@ def job(snakemake, several: bool = False) -> Iterator[Work]:
 
     A traceback is kept for errors that are no user's mistake.
 
-    :param several: whether the script makes its outputs one by one, with ``Work.stands`` and
-        ``Work.make``; otherwise they are made at once, and not at all where all of them stand
+    :param several: whether the script makes its outputs one by one, with ``Work.is_up_to_date`` and
+        ``Work.make``; otherwise they are made at once, and not at all where all are up to date
     """
     label = " ".join([snakemake.rule, *map(str, snakemake.wildcards)])
     root = logging.getLogger()
@@ -169,14 +169,14 @@ def job(snakemake, several: bool = False) -> Iterator[Work]:
         root.addHandler(file)
         work = Work(snakemake)
         key = None if several else work.key()
-        if key is not None and all(work.stands(path, key) for path in work.outputs):
-            log.info("what it reads is what it was when the outputs were written: they stand")
+        if key is not None and all(work.is_up_to_date(path, key) for path in work.outputs):
+            log.info("inputs, settings and code are unchanged: the outputs are up to date")
             work.finish(key)
             sys.exit(0)
         yield work
         work.finish(key)
     except KeyboardInterrupt:
-        log.error("interrupted; run again to go on")
+        log.error("interrupted; run again to continue")
         sys.exit(130)
     except InputError as error:
         log.error("%s", error)

@@ -390,7 +390,7 @@ def test_mistakes_in_a_recipe(root, change, message):
             {"cvae": {"like": "other"}, "other": {"like": "digits/cvae"}},
             r"goes in a circle: digits/cvae -> digits/other -> digits/cvae",
         ),
-        ("cmg", {"foreground": {"type": "x"}}, r"models\.foreground stands in .*cmg\.yaml too"),
+        ("cmg", {"foreground": {"type": "x"}}, r"models\.foreground is in .*cmg\.yaml too"),
         ("cmg", {"cvae": {"like": "mnist/cvae", "latnet": 2}}, r"cmg\.yaml: unknown key 'latnet'"),
         ("cmg", {"cvae": {"latent": 2}}, r"cmg\.yaml: models\.cvae: "),
     ],

@@ -1,4 +1,4 @@
-"""Scripts end with a message where a user can act; what stands is not made again."""
+"""Scripts end with a message where a user can act; what is up to date is not made again."""
 
 import contextlib
 import errno
@@ -137,7 +137,7 @@ def several(snakemake, fail_at=None):
     with job(snakemake, several=True) as work:
         for name, path in snakemake.output.items():
             key = work.key(["input.txt"], name)
-            if work.stands(path, key):
+            if work.is_up_to_date(path, key):
                 continue
             if name == fail_at:
                 raise InputError("no room")

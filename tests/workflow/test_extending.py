@@ -1,4 +1,4 @@
-"""The skeletons of docs/extending.md, copied into the workflow as they stand, and run."""
+"""The skeletons of docs/extending.md, copied into the workflow as they are, and run."""
 
 import re
 import zipfile

@@ -31,7 +31,7 @@ def contents(project, pattern):
 
 
 def made(text, rule):
-    """How many files each job of a rule made, of how many, where some stand."""
+    """How many files each job of a rule made, of how many, where some are up to date."""
     found = re.findall(rf"\[{rule} [^\]]*\] (\d+) of (\d+) files are new", text)
     return [tuple(map(int, pair)) for pair in found]
 
@@ -190,7 +190,7 @@ def test_a_changed_setting_reruns_its_method_alone(finished):
 
 
 def test_what_writes_the_same_bytes_changes_nothing_after_it(finished):
-    """The CVAE is trained again with other code that means the same; what follows stands."""
+    """The CVAE is trained again with other code that means the same; what follows is up to date."""
     source = finished.path("workflow_scripts/ood/models/vae.py")
     source.write_text(source.read_text() + "\nUNUSED = 1\n")
     before = contents(finished, "results/**/*")

@@ -58,7 +58,7 @@ def test_a_training_that_is_stopped_saves_says_so_and_goes_on(fresh, number, who
         (jobs[-1] if whom == "job" else psutil.Process(running.pid)).send_signal(number)
     text = running.communicate(timeout=60)[0]
     assert time.monotonic() - begun < 20
-    assert "interrupted; run again to go on" in text
+    assert "interrupted; run again to continue" in text
     assert "Traceback" not in text
     assert not [one for one in jobs if one.is_running()]
     assert fresh.path(CHECKPOINT).exists()

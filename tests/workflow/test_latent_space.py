@@ -89,5 +89,5 @@ def test_another_jitter_fits_again_and_trains_nothing(latent, tmp_path):
     planned = changed.planned()
     assert planned["fit_gaussians"] == 1
     assert not {name for name in planned if name.startswith("train")}
-    # the unweighted one is scored in the same job, and its files stand
+    # the unweighted one is scored in the same job, and its files are up to date
     assert planned["evaluate"] == 2

@@ -187,7 +187,7 @@ def check_schema(
 
 
 def _numbers(content: object, *path: str) -> Iterator[tuple[tuple[str, ...], float]]:
-    """Every number with a point, and where it stands."""
+    """Every number with a point, and where it is."""
     if isinstance(content, float):
         yield path, content
     elif isinstance(content, dict | list):
@@ -592,7 +592,7 @@ class Loader:
                 for name, settings in entries.items():
                     if name in found[section]:
                         other = found[section][name][1]
-                        raise InputError(f"{source}: {section}.{name} stands in {other} too")
+                        raise InputError(f"{source}: {section}.{name} is in {other} too")
                     found[section][name] = settings, source
         return found
 

@@ -96,8 +96,8 @@ def read(about: dict) -> Own:
 
 
 def list_of(about: dict, split: str) -> str | None:
-    """Name and SHA-256 of the list that a split's images stand in: which images they are. None for
-    a folder."""
+    """Name and SHA-256 of the list that a split's images are named in: which images they are.
+    None for a folder."""
     if "folder" in about:
         return None
     path = Path(about[split] if about.get("known") else about["list"]).expanduser()

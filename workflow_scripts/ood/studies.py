@@ -300,7 +300,7 @@ def _lines(ours: dict[str, dict], published: dict[str, tuple[float, bool]]) -> l
     found = []
     for protocol, row in ours.items():
         theirs, same = published.pop(protocol, None), "yes"
-        # what was chosen otherwise stands beside the last state
+        # what was chosen otherwise is beside the last state
         if theirs is None and protocol == "final" and not set(ours) & set(published):
             other = next(iter(published), "")
             theirs, same = published.pop(other, None), f"no: {other}"

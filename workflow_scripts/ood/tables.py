@@ -71,7 +71,7 @@ def save_csv(table: pd.DataFrame, path: str | Path) -> None:
 
 
 @dataclass
-class Standing:
+class UpToDate:
     """What a results folder holds that today's settings and code would not make otherwise.
 
     :param metrics: files, by path
@@ -87,13 +87,13 @@ class Standing:
     left_out: dict[str, int] = field(default_factory=dict)
 
 
-def standing(results: Path, asked: Iterable[Path], root: Path, config: dict) -> Standing:
+def up_to_date(results: Path, asked: Iterable[Path], root: Path, config: dict) -> UpToDate:
     """Compare what each method's metrics were made from with what they would be made from today.
 
     :param asked: metrics of the config's own pairs, which are up to date
     :param root: the workflow's folder
     """
-    found, digests, asked = Standing(), {}, set(asked)
+    found, digests, asked = UpToDate(), {}, set(asked)
     for path in sorted(results.glob("*/*/seed*/metrics/*/made_from*.json")):
         folder, suffix = path.parent, path.stem.removeprefix("made_from")
         scale, benchmark, method = folder.parts[-5], folder.parts[-4], folder.name
@@ -102,16 +102,16 @@ def standing(results: Path, asked: Iterable[Path], root: Path, config: dict) -> 
             digests[at] = _digest_today(root, config, *at, recorded["variant"])
         if (place := (scale, benchmark)) not in found.ood_sets:
             found.ood_sets[place] = _ood_sets(root, config, *place)
-        stands = recorded["digest"] == digests[at]
+        current = recorded["digest"] == digests[at]
         for file in sorted(folder.glob(f"*{suffix}.json")):
             ood = file.name.partition(".")[0]
             if file == path or _suffix(file) != suffix or ood == "against_reference":
                 continue
             # of a method that is asked for now, files of other settings may be there
-            if file in asked or (stands and ood in found.ood_sets[place]):
+            if file in asked or (current and ood in found.ood_sets[place]):
                 found.metrics.append(file)
             else:
-                name = f"{scale} {benchmark} {f'OOD set {ood}' if stands else method}"
+                name = f"{scale} {benchmark} {f'OOD set {ood}' if current else method}"
                 found.left_out[name] = found.left_out.get(name, 0) + 1
         comparison = folder / "against_reference.json"
         if not suffix and comparison.exists():
@@ -153,7 +153,7 @@ def _ood_sets(root: Path, config: dict, scale: str, benchmark: str) -> set[str]:
         return set()
 
 
-def comparisons_table(found: Standing) -> pd.DataFrame:
+def comparisons_table(found: UpToDate) -> pd.DataFrame:
     """Every method's AUROC minus that of the reference method on the same images."""
     rows = []
     for path in found.comparisons:
@@ -394,7 +394,7 @@ def leaderboard_text(
 ) -> str:
     """The leaderboard as Markdown, in percent; best in the benchmark's first group on top.
 
-    :param left_out: see ``Standing``
+    :param left_out: see ``UpToDate``
     :param positive: which images FPR95 takes for the positive ones, ``id`` or ``ood``
     """
     fpr95 = {"id": "fpr95", "ood": "fpr95_ood_positive"}[positive]
@@ -425,7 +425,7 @@ def leaderboard_text(
         header = ["rank", "method", *["protocol"] * protocols, "seeds", "sets", "ID accuracy"]
         header += [f"{name} {group}" for group in groups for name in ("AUROC", "FPR95")]
         lines, flags = [], {}
-        # a method that was not judged on the first group stands behind those that were
+        # a method that was not judged on the first group is behind those that were
         methods = list(dict.fromkeys(zip(rows["method"], rows["protocol"], strict=True)))
         for method, protocol in sorted(methods, key=lambda one: _place(rows, groups[0], *one)):
             mine = rows[(rows["method"] == method) & (rows["protocol"] == protocol)]
@@ -474,7 +474,7 @@ def leaderboard_text(
 
 
 def _place(rows: pd.DataFrame, group: str, method: str, protocol: str) -> int:
-    """Where a method stands in a group of the leaderboard, which is sorted."""
+    """The place of a method in a group of the leaderboard, which is sorted."""
     order = rows[rows["group"] == group].reset_index(drop=True)
     found = order.index[(order["method"] == method) & (order["protocol"] == protocol)]
     # of protocols under each other the better one is first

@@ -38,7 +38,7 @@ with job(snakemake, several=True) as work:
             "made_from": [params.methods[one] for one in (method, reference)],
         }
         key = work.key(files, about, params.parts, code)
-        if work.stands(path, key):
+        if work.is_up_to_date(path, key):
             continue
         from ood import metrics
         from ood.files import save_json

@@ -18,7 +18,7 @@ with job(snakemake):
     outputs = {Path(path).name: path for path in snakemake.output}
     asked = [Path(path) for path in snakemake.params.metrics]
     root = Path(snakemake.params.root)
-    found = tables.standing(Path("results"), asked, root, snakemake.config)
+    found = tables.up_to_date(Path("results"), asked, root, snakemake.config)
     metrics = tables.metrics_table(found.metrics)
     summary = tables.summary_table(metrics)
     orders = tables.group_orders(Loader(root, snakemake.config), metrics)

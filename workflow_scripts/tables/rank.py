@@ -12,7 +12,7 @@ with job(snakemake, several=True) as work:
         scores = folder / "scores" / method
         known, mine = (scores / f"{params.parts[part]['dataset']}.parquet" for part in ("id", ood))
         key = work.key([known, mine], params.parts["id"], params.parts[ood], params.classes, code)
-        if work.stands(path, key):
+        if work.is_up_to_date(path, key):
             continue
         import pandas as pd
 

@@ -7,8 +7,8 @@ latents of a class. A classifier with one more class learns to reject both.
 
 The latents are the encoder's means. Where paper and released code differ, the settings say what is
 done: ``deterministic_latent``, ``null_space``, ``shell_axes``, ``clip_type1`` and ``init``. What
-counts most is that the VAE is trained until its loss stands and uses its latents: images that are
-drawn from a collapsed one teach the classifier to accept what is unlike them.
+counts most is that the VAE is trained until its loss has converged and uses its latents: images
+that are drawn from a collapsed one teach the classifier to accept what is unlike them.
 """
 
 import copy

@@ -2,7 +2,7 @@
 
 Ren et al., NeurIPS 2019, arXiv 1906.02845: 32 filters, 5 residual layers, 1 hierarchy, 1 logistic
 component, no weight normalisation, Glorot-uniform kernels. Two stacks: the vertical one sees the
-rows above a pixel, the horizontal one what stands left of it too. No convolution is masked: each
+rows above a pixel, the horizontal one what is left of it too. No convolution is masked: each
 kernel has exactly the size that it may see.
 """
 

@@ -1,4 +1,4 @@
-"""Where a run stands, and the file from which an interrupted one continues."""
+"""How far a run is, and the file from which an interrupted one continues."""
 
 import hashlib
 import logging
@@ -45,7 +45,7 @@ def _resume(run: Run) -> dict | None:
 
 @dataclass
 class Progress:
-    """Where a run stands, beside the weights and the optimiser's state.
+    """How far a run is, beside the weights and the optimiser's state.
 
     ``steps``, ``images``, ``seconds`` and ``sums`` (of the loss's terms) count within the epoch in
     progress; ``random`` holds the generators' states there.
@@ -93,7 +93,7 @@ class Checkpoint:
         self.saved = time.monotonic()
 
     def restore(self) -> Progress:
-        """Where the run stands; weights and optimiser are put back."""
+        """How far the run is; weights and optimiser are put back."""
         if not (found := _resume(self.run)):
             return Progress()
         self.part.load_state_dict(found["network"])
