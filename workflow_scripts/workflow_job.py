@@ -1,9 +1,11 @@
 """What every script of the workflow does around its work: logging, errors, and what is up to date.
 
-An output is up to date when it was made from the same settings, code, versions and input bytes and
-is still what was written: such a job, or such a file of a job that makes several, is not made again.
-So a rerun that wrote the same bytes makes nothing after it. Imports that take time belong inside
-the ``with job(...)`` block: a job whose outputs are all up to date ends before them.
+An output is up to date when it was made from the same settings, code, versions and input bytes, and
+is still what was written. Such a job, or such a file of a job that makes several, is not made
+again. So a rerun that wrote the same bytes makes nothing after it.
+
+Imports that take time belong inside the ``with job(...)`` block: a job whose outputs are all up to
+date ends before them.
 """
 
 import errno
