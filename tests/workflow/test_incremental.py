@@ -257,6 +257,17 @@ def test_tables_keep_what_today_s_config_does_not_ask_for(finished):
     assert "smoke tiny cmg_energy: 2" in board
 
 
+def test_an_ood_set_that_left_the_benchmark_leaves_the_tables(finished):
+    assert set(metrics(finished)["ood_set"]) == {"unseen_digits", "uniform"}
+    finished.edit("benchmarks/tiny.yaml", lambda b: b["ood"].pop("far"))
+    finished.run(TABLES)
+    for name in ("metrics", "summary", "comparisons"):
+        table = pd.read_csv(finished.path(f"results/tables/{name}.csv"))
+        assert set(table["ood_set"]) == {"unseen_digits"}
+    board = finished.path("results/tables/leaderboard.md").read_text()
+    assert "smoke tiny OOD set uniform: 3" in board
+
+
 def test_another_scale_overwrites_nothing(finished):
     planned = finished.planned("--config", "scale=quick")
     assert planned["train_classifier"] == planned["fine_tune_cmg"] == 1
