@@ -6,7 +6,7 @@ import pandas as pd
 from itables import options, to_html_datatable
 from itables.javascript import generate_init_offline_itables_html
 
-from ood.tables import joined_flags
+from ood.tables import joined_flags, outward
 
 
 def overview_table(metrics: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
@@ -45,7 +45,7 @@ def overview_page(overview: pd.DataFrame) -> str:
     noted = [f"<li>{escape(flag)}: {count} pairs</li>" for flag, count in counted.items() if flag]
     shown = overview.drop(columns=["auroc_low", "auroc_high"])
     intervals = overview[["auroc_low", "auroc_high"]].itertuples(index=False)
-    shown.insert(7, "95 % interval", [f"{low:.1f}–{high:.1f}" for low, high in intervals])
+    shown.insert(7, "95 % interval", [outward(low / 100, high / 100) for low, high in intervals])
     heads = {"ood_set": "OOD set", "auroc": "AUROC", "auroc_sd": "± over seeds", "fpr95": "FPR95"}
     heads |= {"id_accuracy": "ID accuracy", "published_protocol": "published as"}
     return "\n".join(

@@ -442,11 +442,14 @@ def calibration(path: str | Path, title: str, rows: pd.DataFrame) -> None:
     figure, axis = plt.subplots(
         figsize=(1.8 + 1.2 * table.shape[1], 1.4 + 0.6 * len(table)), layout="constrained"
     )
-    image = axis.imshow(100 * table, cmap="cividis", aspect="auto")
+    values = 100 * table.to_numpy()
+    # where all settings do as well the colours would show rounding
+    span = {"vmin": min(values.min(), values.max() - 1), "vmax": values.max()}
+    image = axis.imshow(values, cmap="cividis", aspect="auto", **span)
     axis.set_xticks(range(table.shape[1]), [f"{value:g}" for value in table.columns])
     axis.set_yticks(range(len(table)), [f"{value:g}" for value in table.index])
     axis.set(xlabel="input step ε", ylabel="temperature", title=title)
-    _write_cells(axis, image, 100 * table.to_numpy())
+    _write_cells(axis, image, values)
     corner = [
         list(line).index(rows.iloc[0][name]) - 0.5
         for line, name in ((table.columns, "epsilon"), (table.index, "temperature"))
