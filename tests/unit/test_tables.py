@@ -57,6 +57,12 @@ def test_metrics_are_one_numeric_row_per_cell(paths, tmp_path):
     assert set(f"{required} detection_error flags".split()) <= set(table.columns)
 
 
+def test_a_column_that_no_file_has_is_an_error(paths, monkeypatch):
+    monkeypatch.setattr(tables, "METRICS_COLUMNS", [*tables.METRICS_COLUMNS, "fpr96"])
+    with pytest.raises(KeyError, match="fpr96"):
+        tables.metrics_table(paths)
+
+
 def test_the_summary_has_the_sample_deviation_over_seeds(paths):
     summary = tables.summary_table(tables.metrics_table(paths)).set_index("ood_set")
     assert summary.loc["a", "auroc_mean"] == pytest.approx(0.85)

@@ -41,6 +41,8 @@ INTERVALS = [
     for measure in ("auroc", "detection_error", *BOOTSTRAPPED)
     for end in ("low", "high")
 ]
+# missing for a method that does not classify, or without bootstrap; any other is in every file
+OPTIONAL = {"f1", "f1_original", "f1_best", "cauroc", *INTERVALS}
 COUNTS = ["n_id", "n_ood", "infinite", "parameters", "snapshot"]
 METRICS_COLUMNS = ["seed", *KEYS, *COUNTS, *MEASURES, *INTERVALS, "flags"]
 COMPARISON_COLUMNS = ["benchmark", "scale", "seed", "ood_set", "method", "reference"]
@@ -176,7 +178,9 @@ def metrics_table(paths: Iterable[str | Path]) -> pd.DataFrame:
     for path in paths:
         # at once without the lineage, which is most of a file
         found = load_json(path)
-        rows.append({name: found.get(name) for name in METRICS_COLUMNS})
+        rows.append(
+            {name: found.get(name) if name in OPTIONAL else found[name] for name in METRICS_COLUMNS}
+        )
         rows[-1]["flags"] = "; ".join(found["flags"])
     if not rows:
         raise InputError("no metrics to gather: nothing has been evaluated yet")
