@@ -25,7 +25,7 @@ FLOORS = [
     ["files"],
     ["own"],
     ["config", "images", "lineage", "metrics", "scores"],
-    ["provenance"],
+    ["provenance", "origins"],
     ["decode", "tables", "plots"],
     ["overview", "reference", "studies"],
     ["download", "models", "augmentations"],

@@ -1,5 +1,5 @@
 """``python -m ood score <detector> <folder>``: score a folder of pictures with a trained
-detector."""
+detector. ``python -m ood settings <family>/<entry>``: where each setting of a recipe comes from."""
 
 import argparse
 import csv
@@ -41,6 +41,23 @@ def score(detector: str, folder: str, output: str, device: str) -> None:
     print(f"{output}: {done:,} pictures, {len(bad)} left out", file=sys.stderr)
 
 
+def settings(entry: str, scale: str, benchmark: str | None, root: str) -> None:
+    """Print every setting of a recipe's entry with the file and line that it comes from.
+
+    :raises InputError: if there is no such entry
+    """
+    import yaml
+
+    from ood.origins import origins
+
+    section, found = origins(Path(root), entry, scale, benchmark)
+    print(f"{entry} ({section}), scale {scale}")
+    for one in found:
+        value = yaml.safe_dump(one.value, default_flow_style=True, sort_keys=False, width=1000)
+        text = f"{one.setting}: {value.removesuffix(chr(10)).removesuffix(chr(10) + '...')}"
+        print(f"  {text:60}  {one.file}:{one.line}")
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m ood", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -49,12 +66,20 @@ def main(arguments: list[str] | None = None) -> None:
     one.add_argument("folder", help="pictures, in subfolders or not")
     one.add_argument("--output", default="scores.csv", help="(default: %(default)s)")
     one.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    two = commands.add_parser("settings", help="show where a recipe's settings come from")
+    two.add_argument("entry", help="<family>/<model or method>, as mnist/cmg_energy")
+    two.add_argument("--scale", default="quick", choices=["smoke", "quick", "paper"])
+    two.add_argument("--benchmark", help="with what this benchmark changes")
+    two.add_argument("--root", default=".", help="the workflow's folder (default: %(default)s)")
     given = parser.parse_args(arguments)
     from ood.errors import InputError
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        score(given.detector, given.folder, given.output, given.device)
+        if given.command == "score":
+            score(given.detector, given.folder, given.output, given.device)
+        else:
+            settings(given.entry, given.scale, given.benchmark, given.root)
     except InputError as error:
         sys.exit(f"error: {error}")
 

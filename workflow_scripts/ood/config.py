@@ -596,6 +596,14 @@ class Loader:
                     found[section][name] = settings, source
         return found
 
+    def source_of_entry(self, family: str, section: str, name: str) -> str:
+        """The file that an entry is written in, from the workflow's folder."""
+        return self._files(family)[section][name][1]
+
+    def like_of_entry(self, family: str, section: str, name: str) -> str | None:
+        """The entry whose settings it takes, ``<entry>`` or ``<family>/<entry>``."""
+        return self._files(family)[section][name][0].get("like")
+
     def entries(self, family: str) -> tuple[dict, dict]:
         """Every entry of a family without ``like``, by section and name, and the file of each."""
         files = self._files(family)
