@@ -68,8 +68,8 @@ class Benchmark:
     :param models: settings by model name, ``type`` and the benchmark's ``shape`` and
         ``n_classes`` among them; only those that a method needs
     :param methods: settings by method name, of the methods that the config asks for
-    :param test_scores_seen: for each model and method, the settings whose values were chosen when
-        test scores were known
+    :param test_scores_seen: by section, for each model and method, the settings whose
+        values were chosen when test scores were known
     """
 
     name: str
@@ -82,7 +82,7 @@ class Benchmark:
     stand_in_for: str | None
     models: dict[str, dict]
     methods: dict[str, dict]
-    test_scores_seen: dict[str, list[str]]
+    test_scores_seen: dict[str, dict[str, list[str]]]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -434,8 +434,11 @@ class Loader:
         identity = OODSet("id", dataset, classes, "id")
         models, methods = self._recipe(content["recipe"], content.get("settings", {}), source)
         marks = {
-            name: [key for key, value in one.pop(SEEN, {}).items() if one.get(key) == value]
-            for name, one in [*models.items(), *methods.items()]
+            section: {
+                name: [key for key, value in one.pop(SEEN, {}).items() if one.get(key) == value]
+                for name, one in entries.items()
+            }
+            for section, entries in (("models", models), ("methods", methods))
         }
         ood: dict[str, OODSet] = {}
         for group, entries in content["ood"].items():
@@ -816,7 +819,7 @@ class Loader:
         seen = benchmark.test_scores_seen
 
         def paths(section: str, name: str) -> Iterator[str]:
-            yield from seen[name]
+            yield from seen[section][name]
             for key, named in self.edges(section, getattr(benchmark, section)[name]).items():
                 for model in _listed(named):
                     yield from (f"{key}.{path}" for path in paths("models", model))

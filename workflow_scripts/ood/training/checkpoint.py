@@ -86,7 +86,7 @@ class Progress:
 
 
 class Checkpoint:
-    """A run's side file: all that an interrupted run needs to go on."""
+    """A run's side file: all that an interrupted run needs to continue."""
 
     def __init__(self, run: Run, part: nn.Module, optimizer: torch.optim.Optimizer):
         self.run, self.part, self.optimizer = run, part, optimizer
