@@ -853,6 +853,21 @@ def test_a_setting_chosen_with_test_scores_known_is_marked_where_it_has_that_val
         assert "test_scores_seen" not in benchmark.models["cvae"]
 
 
+def test_marks_of_a_model_and_a_method_of_one_name_are_kept_apart(root):
+    def rename(recipe):
+        recipe["models"]["msp"] = recipe["models"]["classifier"] | {
+            "batch_size": 16,
+            "test_scores_seen": {"batch_size": 16},
+        }
+        recipe["methods"]["msp"] |= {"classifier": "msp"}
+
+    edit_recipe(root, "digits", rename)
+    config = copy.deepcopy(CONFIG) | {"benchmarks": ["digits"], "methods": ["msp"]}
+    loader = Loader(root, config)
+    (benchmark,) = loader.benchmarks().values()
+    assert loader.test_scores_seen(benchmark, "msp") == ["classifier.batch_size"]
+
+
 def test_a_mark_of_no_setting_is_an_error(root):
     edit_recipe(root, "digits", lambda r: r["models"]["cvae"].update(test_scores_seen={"kl": 1}))
     with pytest.raises(InputError, match=r"models\.cvae\.test_scores_seen: no setting 'kl'"):
