@@ -5,7 +5,7 @@ INSTALLED = .venv/.installed
 .PHONY: run report help test lint docs bench slurm clean
 
 run: $(INSTALLED)
-	@.venv/bin/python workflow_scripts/unlock.py
+	@.venv/bin/python workflow_scripts/support/unlock.py
 	$(SNAKEMAKE) --cores all
 	@echo
 	@cat results/tables/leaderboard.md
@@ -13,7 +13,7 @@ run: $(INSTALLED)
 	@echo "Tables: results/tables/    Plots: results/plots/"
 
 report: $(INSTALLED)
-	@.venv/bin/python workflow_scripts/unlock.py
+	@.venv/bin/python workflow_scripts/support/unlock.py
 	$(SNAKEMAKE) --cores all
 	$(SNAKEMAKE) --report results/report.html
 

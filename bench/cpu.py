@@ -25,11 +25,11 @@ import timing
 import torch
 import torch.nn.functional as F
 
-from ood import classifier as classifiers
-from ood import metrics, tables
 from ood.augmentations.crop_flip import crop_flip
 from ood.augmentations.views import Views
-from ood.images import to_unit
+from ood.data.images import to_unit
+from ood.detection import classifier as classifiers
+from ood.evaluation import metrics, tables
 from ood.methods import baselines, cmg, oodgen, vmdls
 from ood.models import densenet, wide_resnet
 from ood.models.base import Classifier, Normalized

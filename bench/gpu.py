@@ -34,9 +34,9 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from ood import classifier as classifiers
-from ood.detector import run as run_detectors
-from ood.images import ImageSet
+from ood.data.images import ImageSet
+from ood.detection import classifier as classifiers
+from ood.detection.contract import run as run_detectors
 from ood.methods import cmg, csi, leave_out, likelihood_ratio, oodgen, vmdls
 from ood.models.pixelcnn import mixture_log_probability
 from ood.training.device import Compute

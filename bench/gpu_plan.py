@@ -8,7 +8,7 @@ from pathlib import Path
 
 import timing  # noqa: F401, so that the library is found
 
-from ood.config import Loader, load_yaml
+from ood.config.benchmarks import Loader, load_yaml
 
 ROOT = Path(__file__).parents[1]
 # ID training images

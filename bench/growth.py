@@ -19,9 +19,9 @@ from pathlib import Path
 import timing
 import yaml
 
-from ood.config import Loader, load_yaml
+from ood.config.benchmarks import Loader, load_yaml
+from ood.evaluation.made_from import made_from
 from ood.files import load_json, save_json
-from ood.provenance import made_from
 
 ROOT = Path(__file__).parents[1]
 SNAKEMAKE = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]

@@ -14,12 +14,12 @@ os.environ.update(PYTHONPATH=str(SCRIPTS))
 # pictures are files; a job needs no screen
 os.environ.setdefault("MPLBACKEND", "agg")
 
-from ood import config as configuration
+from ood.config import benchmarks as configuration
 from ood.errors import InputError
 from ood.files import check_places
-from ood.registry import ID_NOISES, NOISES, REGISTRY
-from ending import Failures, pass_on_signals
-from plan import SUFFIXES, TABLES, Plan, files_of_dataset, name_of, one_of
+from ood.data.registry import ID_NOISES, NOISES, REGISTRY
+from support.failures import Failures, pass_on_signals
+from support.plan import SUFFIXES, TABLES, Plan, files_of_dataset, name_of, one_of
 from snakemake.logging import logger
 
 try:

@@ -25,7 +25,7 @@ rule train:
     resources:
         **requests("train"),
     params:
-        **PLAN.code("train.py"),
+        **PLAN.code("models/train.py"),
         module=PLAN.module,
         settings=PLAN.settings,
         models=PLAN.edges,
@@ -33,9 +33,9 @@ rule train:
         classes=PLAN.classes,
         validation=None,
         precision=config["precision"],
-        chosen=PLAN.chosen_code("train.py"),
+        chosen=PLAN.chosen_code("models/train.py"),
     script:
-        "../workflow_scripts/train.py"
+        "../workflow_scripts/models/train.py"
 
 
 use rule train as train_classifier with:
@@ -71,16 +71,16 @@ rule generate:
     resources:
         **requests("score"),
     params:
-        **PLAN.code("generate.py"),
+        **PLAN.code("models/generate.py"),
         module=PLAN.module,
         settings=PLAN.settings,
         models=PLAN.edges,
         classes=PLAN.classes,
         validation=None,
         precision=config["precision"],
-        chosen=PLAN.chosen_code("generate.py"),
+        chosen=PLAN.chosen_code("models/generate.py"),
     script:
-        "../workflow_scripts/generate.py"
+        "../workflow_scripts/models/generate.py"
 
 
 DETECTOR = {
@@ -112,7 +112,7 @@ rule fit:
     resources:
         **requests("train"),
     params:
-        **PLAN.code("fit.py"),
+        **PLAN.code("models/fit.py"),
         module=PLAN.module,
         settings=PLAN.settings,
         models=PLAN.edges,
@@ -120,6 +120,6 @@ rule fit:
         classes=PLAN.classes,
         validation=None,
         precision=config["precision"],
-        chosen=PLAN.chosen_code("fit.py"),
+        chosen=PLAN.chosen_code("models/fit.py"),
     script:
-        "../workflow_scripts/fit.py"
+        "../workflow_scripts/models/fit.py"

@@ -36,7 +36,7 @@ for BENCHMARK, JOB, METHODS, SUFFIX in PLAN.scoring_jobs():
         resources:
             **requests("score"),
         params:
-            **PLAN.code("score.py"),
+            **PLAN.code("evaluation/score.py"),
             methods=PLAN.scored(BENCHMARK, METHODS),
             datasets=PLAN.sets[BENCHMARK],
             suffix=SUFFIX,
@@ -44,7 +44,7 @@ for BENCHMARK, JOB, METHODS, SUFFIX in PLAN.scoring_jobs():
             precision=config["precision"],
             chosen=PLAN.scoring_code(BENCHMARK, METHODS),
         script:
-            "../workflow_scripts/score.py"
+            "../workflow_scripts/evaluation/score.py"
 
 
 for BENCHMARK, SUFFIX in PLAN.evaluation_jobs():
@@ -76,7 +76,7 @@ for BENCHMARK, SUFFIX in PLAN.evaluation_jobs():
         conda:
             "../envs/environment.yaml"
         params:
-            **PLAN.code("evaluate.py"),
+            **PLAN.code("evaluation/evaluate.py"),
             pairs=PLAN.pairs,
             test_scores_seen=PLAN.test_scores_seen,
             suffix=SUFFIX,
@@ -86,7 +86,7 @@ for BENCHMARK, SUFFIX in PLAN.evaluation_jobs():
             detector=lambda w: PLAN.scored(w.benchmark, [w.method])[w.method] | PLAN.known(w),
             precision=config["precision"],
         script:
-            "../workflow_scripts/evaluate.py"
+            "../workflow_scripts/evaluation/evaluate.py"
 
 
 for BENCHMARK in PLAN.compared():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from ood.config import Loader, load_yaml
+from ood.config.benchmarks import Loader, load_yaml
 
 
 def edit_recipe(root: Path, family: str, change) -> None:

@@ -8,8 +8,8 @@ from pytorch_ood import detector as theirs
 from scipy.spatial.distance import mahalanobis
 from sklearn.neighbors import NearestNeighbors
 
-from ood import classifier as classifiers
-from ood.images import ImageSet, to_tensor, to_unit
+from ood.data.images import ImageSet, to_tensor, to_unit
+from ood.detection import classifier as classifiers
 from ood.methods import baselines
 from ood.training.device import Compute
 from ood.training.model_files import (

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ood import classifier as classifiers
-from ood.detector import run
+from ood.data.images import ImageSet
+from ood.detection import classifier as classifiers
+from ood.detection.contract import run
 from ood.errors import InputError
-from ood.images import ImageSet
 from ood.methods import cmg
 from ood.training.device import Compute
 from ood.training.model_files import cpu_state, load_model, save_model

@@ -10,11 +10,11 @@ import torch
 import yaml
 from recipes import edit_recipe
 
-from ood.config import SCALES, Loader, at_scale, load_yaml
+from ood.config.benchmarks import SCALES, Loader, at_scale, load_yaml
+from ood.data.registry import REGISTRY
 from ood.errors import InputError
-from ood.registry import REGISTRY
 from ood.training.optimizers import build_optimizer
-from plan import Plan
+from support.plan import Plan
 
 ROOT = Path(__file__).parents[2]
 CONFIG = load_yaml(ROOT / "config.yaml")

@@ -10,11 +10,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ood import classifier as classifiers
 from ood.augmentations import views as augmentations
 from ood.augmentations.views import Views
+from ood.data.images import ImageSet, to_tensor, to_unit
+from ood.detection import classifier as classifiers
 from ood.errors import InputError
-from ood.images import ImageSet, to_tensor, to_unit
 from ood.methods import cmg, csi
 from ood.training import checkpoint
 from ood.training.device import Compute

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ood import decode
+from ood.data import decode
+from ood.data.registry import ID_NOISES, NOISES, REGISTRY
 from ood.errors import InputError
-from ood.registry import ID_NOISES, NOISES, REGISTRY
 
 
 def idx(array):

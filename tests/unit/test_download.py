@@ -7,10 +7,10 @@ import threading
 
 import pytest
 
-from ood import download
+from ood.data import download
+from ood.data.registry import REGISTRY, Dataset, RawFile
 from ood.errors import InputError
 from ood.files import load_json
-from ood.registry import REGISTRY, Dataset, RawFile
 
 CONTENT = gzip.compress(b"published bytes", mtime=0)
 

@@ -7,8 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ood import files, images, scores
+from ood import files
+from ood.data import images
 from ood.errors import InputError
+from ood.evaluation import scores
 from ood.files import load_json, save_json
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from ood import classifier as classifiers
-from ood.detector import run
-from ood.images import ImageSet
+from ood.data.images import ImageSet
+from ood.detection import classifier as classifiers
+from ood.detection.contract import run
 from ood.methods import gaussians
 from ood.training.device import Compute
 from ood.training.model_files import cpu_state, load_model, save_model

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from ood.data.images import ImageSet, convert, to_grey, to_tensor, to_unit
 from ood.errors import InputError
 from ood.files import load_json
-from ood.images import ImageSet, convert, to_grey, to_tensor, to_unit
 
 
 def image_set(labels, shape=(4, 4, 1)):

@@ -9,12 +9,12 @@ import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
-import pytest
-
 import ending
+import pytest
 import workflow_job
+
 from ood.errors import InputError
-from workflow_job import job
+from support.job import job
 
 
 class Named(list):

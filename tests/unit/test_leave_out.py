@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from scipy.special import softmax as scipy_softmax
 from scipy.stats import entropy as scipy_entropy
 
-from ood.images import ImageSet
+from ood.data.images import ImageSet
 from ood.methods import baselines, leave_out
 from ood.training.device import Compute
 from ood.training.model_files import cpu_state, load_model, save_model

@@ -8,8 +8,8 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from ood.detector import run
-from ood.images import ImageSet
+from ood.data.images import ImageSet
+from ood.detection.contract import run
 from ood.methods import likelihood_ratio as lr
 from ood.models.pixelcnn import PixelCNN
 from ood.training.device import Compute

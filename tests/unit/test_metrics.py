@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from ood import metrics
 from ood.errors import InputError
+from ood.evaluation import metrics
 
 # ID-ness of ID and OOD images; the score is its negative
 HAND_CHECKED = {

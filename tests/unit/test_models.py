@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ood.classifier import build, depths
+from ood.detection.classifier import build, depths
 from ood.errors import InputError
 from ood.models import airbench, convnet, densenet, resnet18, toynet, two_conv, vgg, wide_resnet
 from ood.models.autoencoder import AutoEncoder

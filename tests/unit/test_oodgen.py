@@ -10,10 +10,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ood import classifier as classifiers
-from ood.detector import run
+from ood.data.images import ImageSet, to_unit
+from ood.detection import classifier as classifiers
+from ood.detection.contract import run
 from ood.errors import InputError
-from ood.images import ImageSet, to_unit
 from ood.methods import oodgen
 from ood.models.vae import OneHotCVAE
 from ood.training.device import Compute

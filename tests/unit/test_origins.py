@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from ood.__main__ import main
-from ood.config import Loader, load_yaml
+from ood.config.benchmarks import Loader, load_yaml
+from ood.config.origins import origins
 from ood.errors import InputError
-from ood.origins import origins
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ood import plots
+from ood.reports import plots
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from ood.config import Loader, load_yaml
-from ood.detector import Record
-from plan import Plan
+from ood.config.benchmarks import Loader, load_yaml
+from ood.detection.contract import Record
+from support.plan import Plan
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "workflow_scripts"

@@ -6,9 +6,9 @@ from pytorch_ood import detector as theirs
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from ood import classifier as classifiers
+from ood.data.images import ImageSet, to_tensor, to_unit
+from ood.detection import classifier as classifiers
 from ood.errors import InputError
-from ood.images import ImageSet, to_tensor, to_unit
 from ood.methods import pytorch_ood as ours
 from ood.training.device import Compute
 from ood.training.model_files import cpu_state

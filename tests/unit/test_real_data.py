@@ -8,9 +8,9 @@ import os
 import numpy as np
 import pytest
 
-from ood import decode
-from ood.download import download
-from ood.registry import REGISTRY
+from ood.data import decode
+from ood.data.download import download
+from ood.data.registry import REGISTRY
 
 MIRROR = os.environ.get("OOD_MIRROR")
 # images, images per class (None: not equal), mean and standard deviation per channel in [0, 1]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ood import reference
+from ood.reports import reference
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

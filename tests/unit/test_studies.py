@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from scipy.stats import t
 
-from ood import studies
-from ood.config import Loader, load_yaml
+from ood.config.benchmarks import Loader, load_yaml
 from ood.errors import InputError
-from plan import Plan
+from ood.reports import studies
+from support.plan import Plan
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "studies").glob("*.yaml"))

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ood import metrics, tables
-from ood.config import Loader, load_yaml
+from ood.config.benchmarks import Loader, load_yaml
 from ood.errors import InputError
-from ood.overview import overview_page, overview_table
+from ood.evaluation import metrics, tables
+from ood.reports.overview import overview_page, overview_table
 
 ROOT = Path(__file__).parents[2]
 AUROC = {("near", "a"): (0.9, 0.8), ("far", "b"): (0.7, 0.5), ("far", "c"): (0.5, 0.5)}

@@ -13,8 +13,8 @@ from torch import nn
 
 from ood.augmentations.crop_flip import crop_flip
 from ood.augmentations.shift_flip import shift_flip
+from ood.data.images import ImageSet
 from ood.errors import InputError
-from ood.images import ImageSet
 from ood.training import checkpoint
 from ood.training.batches import Batches, hold_out
 from ood.training.device import Compute, compute_for, state_digest
@@ -547,7 +547,10 @@ def test_more_jobs_than_gpus_wait_their_turn(tmp_path, monkeypatch):
 
 
 NETS = {
-    "classifier": ("ood.classifier", {"hidden": None, "head_dropout": 0, "extra_outputs": 0}),
+    "classifier": (
+        "ood.detection.classifier",
+        {"hidden": None, "head_dropout": 0, "extra_outputs": 0},
+    ),
     "leave_out_member": (
         "ood.methods.leave_out",
         {

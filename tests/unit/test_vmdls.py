@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from scipy.stats import multivariate_normal
 from torch import nn
 
-from ood import class_gaussians
-from ood import classifier as classifiers
 from ood.augmentations.rotate_crop import rotate_crop
+from ood.data.images import ImageSet, to_tensor, to_unit
+from ood.detection import class_gaussians
+from ood.detection import classifier as classifiers
 from ood.errors import InputError
-from ood.images import ImageSet, to_tensor, to_unit
 from ood.methods import vmdls
 from ood.models.autoencoder import AutoEncoder
 from ood.training.device import Compute

@@ -129,7 +129,7 @@ def test_a_dead_address_tells_where_to_put_the_file(fresh):
         "t10k-images-idx3-ubyte.gz": idx(generator.integers(0, 256, (20, 28, 28))),
         "t10k-labels-idx1-ubyte.gz": idx(np.arange(20) % 10),
     }
-    registry = fresh.path("workflow_scripts/ood/registry.py")
+    registry = fresh.path("workflow_scripts/ood/data/registry.py")
     text = re.sub(r'"https?://[^"]*mnist/"', '"http://127.0.0.1:9/"', registry.read_text())
     for name, content in parts.items():
         digest = hashlib.md5(content).hexdigest()

@@ -9,9 +9,9 @@ from PIL import Image
 
 import ood
 from ood.__main__ import main
+from ood.data.images import ImageSet
 from ood.errors import InputError
-from ood.images import ImageSet
-from ood.scores import load_scores
+from ood.evaluation.scores import load_scores
 
 RUN = "results/smoke/tiny/seed0"
 

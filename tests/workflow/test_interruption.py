@@ -73,7 +73,7 @@ def test_a_training_that_is_stopped_saves_says_so_and_goes_on(fresh, number, who
 def test_make_takes_the_lock_of_a_dead_run_away_and_not_that_of_a_living_one(fresh):
     fresh.edit_recipe(lambda recipe: recipe["models"]["classifier"].update(epochs=3000))
     running = start(fresh, MODEL)
-    script = [sys.executable, str(fresh.path("workflow_scripts/unlock.py"))]
+    script = [sys.executable, str(fresh.path("workflow_scripts/support/unlock.py"))]
     locks = fresh.path(".snakemake/locks")
     subprocess.run(script, cwd=fresh.folder, check=True)
     assert list(locks.iterdir())

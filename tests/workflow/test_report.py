@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ood.overview import overview_page
+from ood.reports.overview import overview_page
 
 pytestmark = pytest.mark.browser
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

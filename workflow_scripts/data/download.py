@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ood.download import download
-from workflow_job import job
+from ood.data.download import download
+from support.job import job
 
 with job(snakemake):
     download(

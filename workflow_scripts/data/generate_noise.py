@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from ood import decode
+from ood.data import decode
+from ood.data.images import ImageSet
 from ood.files import load_json
-from ood.images import ImageSet
-from workflow_job import job
+from support.job import job
 
 with job(snakemake):
     params, dataset = snakemake.params, snakemake.wildcards.dataset

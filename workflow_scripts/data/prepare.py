@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ood import decode
-from workflow_job import job
+from ood.data import decode
+from support.job import job
 
 with job(snakemake):
     params = snakemake.params

@@ -2,8 +2,9 @@
 
 import logging
 
-from ood import decode, own
-from workflow_job import job
+from ood.data import decode
+from ood.data import user_images as own
+from support.job import job
 
 log = logging.getLogger(__name__)
 

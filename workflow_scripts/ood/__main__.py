@@ -16,7 +16,9 @@ def score(detector: str, folder: str, output: str, device: str) -> None:
 
     :raises InputError: if there is no detector, no folder or no picture
     """
-    from ood import decode, inference, own
+    from ood import inference
+    from ood.data import decode
+    from ood.data import user_images as own
     from ood.files import atomic
 
     loaded = inference.load(detector, device)
@@ -48,7 +50,7 @@ def settings(entry: str, scale: str, benchmark: str | None, root: str) -> None:
     """
     import yaml
 
-    from ood.origins import origins
+    from ood.config.origins import origins
 
     section, found = origins(Path(root), entry, scale, benchmark)
     print(f"{entry} ({section}), scale {scale}")

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ood import detector as detectors
-from ood.detector_files import restore
+from ood.data.images import ImageSet, convert, to_array
+from ood.detection import contract as detectors
+from ood.detection.files import restore
 from ood.errors import InputError
 from ood.files import load_json
-from ood.images import ImageSet, convert, to_array
 from ood.training.device import Compute
 
 # in a detector's folder: what the workflow knows of it

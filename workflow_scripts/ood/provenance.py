@@ -1,25 +1,125 @@
-"""Whether today's settings and code would make a result again."""
+"""Where a result comes from: settings, code, inputs, versions, revision."""
 
+import ast
+import functools
+import hashlib
+import json
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from ood.config import Benchmark, Loader
-from ood.lineage import code, digest
+from ood.files import checksum, load_json
 
-STEPS = ("train.py", "fit.py", "score.py", "evaluate.py")
+PACKAGES = ("snakemake", "torch", "torchvision", "numpy", "pandas", "scikit-learn")
 
 
-def made_from(loader: Loader, scripts: Path, benchmark: Benchmark, method: str) -> dict:
-    """What a method's metrics follow from, OOD sets and seed aside.
+def digest(*parts: object) -> str:
+    """SHA-256 of JSON-able parts; the order of dictionary keys does not matter."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
-    :param scripts: the folder of the workflow's scripts
-    :return: ``digest`` of settings and code; ``variant``: ``variants`` of a config that knows the
-        method as its only variant, or None
+
+@functools.cache
+def _parsed(path: Path) -> tuple[str, tuple[str, ...]]:
+    """The meaning of a source file as a short hash, and the modules that it imports.
+
+    Comments, docstrings and layout are left out of the hash.
     """
-    recipe = loader.recipe_of(benchmark, method)
-    modules = loader.chosen_modules("methods", recipe["method"])
-    for settings in recipe["models"].values():
-        modules += loader.chosen_modules("models", settings)
+    tree = ast.parse(path.read_text(), str(path))
+    imported = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            imported += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                node.body = node.body[1:]
+    meaning = hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:12]
+    return meaning, tuple(dict.fromkeys(imported))
+
+
+def _module_file(folder: Path, module: str) -> Path | None:
+    base = folder.joinpath(*module.split("."))
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+@functools.cache
+def _closure(folder: Path, path: Path) -> frozenset[Path]:
+    found, waiting = set(), [path]
+    while waiting:
+        source = waiting.pop()
+        if source not in found:
+            found.add(source)
+            for name in _parsed(source)[1]:
+                # a package's own file runs whichever part of it is imported
+                parts = name.split(".")
+                packages = [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
+                waiting += [one for part in packages if (one := _module_file(folder, part))]
+    return frozenset(found)
+
+
+def code(folder: Path, *names: str) -> dict[str, str]:
+    """The meaning of files and of all local ones that they import, by path from ``folder``.
+
+    :param names: paths from ``folder``, or modules; what is no file there is left out
+    """
+    found: set[Path] = set()
+    for name in names:
+        path = folder / name if name.endswith(".py") else _module_file(folder, name)
+        if path is not None and path.is_file():
+            found |= _closure(folder, path)
+    return {str(path.relative_to(folder)): _parsed(path)[0] for path in sorted(found)}
+
+
+def content_digest(path: str | Path) -> str:
+    """What a file holds, whoever wrote it and when: SHA-256; of JSON without ``lineage``."""
+    path = Path(path)
+    if path.suffix != ".json":
+        return checksum(path)
+    return digest({key: one for key, one in load_json(path).items() if key != "lineage"})
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of what results depend on."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def git_revision(folder: str | Path) -> str | None:
+    """The folder's commit, with ``+changes`` if the tree differs; None outside git."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "HEAD") + ("+changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def lineage(params: dict, manifests: dict[str, str], seed: int | None = None) -> dict:
+    """A record for the JSON beside a result.
+
+    :param params: the rule's settings, the hash of its code among them
+    :param manifests: SHA-256 by input path
+    """
     return {
-        "digest": digest(recipe, code(scripts, *STEPS, *modules), loader.config["precision"]),
-        "variant": loader.variant_of(method),
+        "params": params,
+        "inputs": manifests,
+        "seed": seed,
+        "versions": versions(),
+        "git_revision": git_revision(Path(__file__).parent),
     }

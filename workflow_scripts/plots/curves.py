@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from pictures import due, place
-from workflow_job import job
+from support.figure_inputs import due, place
+from support.job import job
 
 with job(snakemake, several=True) as work:
 
@@ -13,7 +13,7 @@ with job(snakemake, several=True) as work:
     for name, path, key in due(snakemake, work, lambda name: [history(name)], lambda _: None):
         import pandas as pd
 
-        from ood.plots import curves
+        from ood.reports.plots import curves
 
         with work.make(path, key) as temporary:
             seed, _, model = name.split("/")

@@ -1,7 +1,7 @@
 """The most and the least OOD images of a user's own set, for one method, first seed."""
 
-from pictures import Scores, due, place
-from workflow_job import job
+from support.figure_inputs import Scores, due, place
+from support.job import job
 
 COUNT, COLUMNS = 24, 12
 
@@ -21,8 +21,8 @@ with job(snakemake, several=True) as work:
     for name, path, key in due(snakemake, work, files, about):
         import numpy as np
 
-        from ood.images import ImageSet
-        from ood.plots import grid
+        from ood.data.images import ImageSet
+        from ood.reports.plots import grid
 
         ood, method = name.split("/")
         part = scores.parts[ood]

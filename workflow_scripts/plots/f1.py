@@ -1,7 +1,7 @@
 """Classifying and rejecting at once, over thresholds, for every method that can."""
 
-from pictures import Scores, due_comparisons, place
-from workflow_job import job
+from support.figure_inputs import Scores, due_comparisons, place
+from support.job import job
 
 POINTS = 101
 COLUMNS = ["score", "prediction", "label"]
@@ -15,7 +15,8 @@ with job(snakemake, several=True) as work:
         import numpy as np
         import pandas as pd
 
-        from ood import metrics, plots
+        from ood.evaluation import metrics
+        from ood.reports import plots
 
         found = []
         for method in params.methods:

@@ -1,12 +1,12 @@
 """AUROC of every method on every OOD set of a benchmark."""
 
-from pictures import place
-from workflow_job import job
+from support.figure_inputs import place
+from support.job import job
 
 with job(snakemake):
     import pandas as pd
 
-    from ood import plots
+    from ood.reports import plots
 
     benchmark, params = snakemake.wildcards.benchmark, snakemake.params
     summary = pd.read_csv(snakemake.input[0])

@@ -1,7 +1,7 @@
 """One method's scores, ID against each OOD set, first seed."""
 
-from pictures import Scores, due, place
-from workflow_job import job
+from support.figure_inputs import Scores, due, place
+from support.job import job
 
 with job(snakemake, several=True) as work:
     params = snakemake.params
@@ -11,7 +11,8 @@ with job(snakemake, several=True) as work:
         return scores.files([seed], [method], *scores.parts)
 
     for method, path, key in due(snakemake, work, files, lambda _: [seed, scores.parts]):
-        from ood import metrics, plots
+        from ood.evaluation import metrics
+        from ood.reports import plots
 
         by_set = {name: scores(seed, method, name) for name in scores.parts}
         known = by_set.pop("id")

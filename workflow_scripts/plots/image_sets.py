@@ -1,14 +1,14 @@
 """Images spread over the ID classes and of every OOD set."""
 
-from workflow_job import job
+from support.job import job
 
 COLUMNS = 12
 
 with job(snakemake):
     import numpy as np
 
-    from ood.images import ImageSet
-    from ood.plots import grid
+    from ood.data.images import ImageSet
+    from ood.reports.plots import grid
 
     paths = dict(zip(snakemake.params.datasets, snakemake.input.sets, strict=True))
     rows = []

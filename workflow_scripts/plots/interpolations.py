@@ -1,7 +1,7 @@
 """For each class two ID images, what OODGen's VAE makes of them, and of the latents between."""
 
-from pictures import place
-from workflow_job import job
+from support.figure_inputs import place
+from support.job import job
 
 STEPS = 6
 
@@ -10,12 +10,12 @@ with job(snakemake):
 
     import torch
 
-    import fitting
-    from ood import plots
-    from ood.images import to_array, to_unit
+    from ood.data.images import to_array, to_unit
     from ood.methods import oodgen
+    from ood.reports import plots
     from ood.training.batches import tensors
     from ood.training.model_files import TrainedModel
+    from support import model_inputs as fitting
 
     params = snakemake.params
     images, labels = tensors(fitting.training_images(snakemake))

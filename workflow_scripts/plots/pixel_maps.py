@@ -1,7 +1,7 @@
 """log p and the log ratio of every pixel (figure 3 of the paper on likelihood ratios)."""
 
-from pictures import place
-from workflow_job import job
+from support.figure_inputs import place
+from support.job import job
 
 SHOWN = 16
 CANDIDATES = 1000
@@ -11,11 +11,11 @@ with job(snakemake):
 
     import numpy as np
 
-    import fitting
-    from ood import plots
-    from ood.images import to_tensor, to_unit
+    from ood.data.images import to_tensor, to_unit
     from ood.methods import likelihood_ratio
+    from ood.reports import plots
     from ood.training.model_files import load_model
+    from support import model_inputs as fitting
 
     params, loaded = snakemake.params, fitting.test_images(snakemake)
     folder = Path(params.run) / f"seed{params.seeds[0]}" / "detectors"

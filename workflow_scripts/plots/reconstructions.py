@@ -1,7 +1,7 @@
 """Test images of every set above what an auto-encoder makes of them."""
 
-from pictures import place
-from workflow_job import job
+from support.figure_inputs import place
+from support.job import job
 
 COLUMNS = 10
 
@@ -10,11 +10,11 @@ with job(snakemake):
 
     import torch
 
-    import fitting
-    from ood import plots
-    from ood.images import to_array, to_tensor, to_unit
+    from ood.data.images import to_array, to_tensor, to_unit
     from ood.methods import vmdls
+    from ood.reports import plots
     from ood.training.model_files import TrainedModel
+    from support import model_inputs as fitting
 
     params, loaded = snakemake.params, fitting.test_images(snakemake)
     with fitting.machine(snakemake) as chosen:

@@ -1,14 +1,15 @@
 """Every method's ROC curve on one OOD set."""
 
-from pictures import Scores, due_comparisons, place
-from workflow_job import job
+from support.figure_inputs import Scores, due_comparisons, place
+from support.job import job
 
 with job(snakemake, several=True) as work:
     params = snakemake.params
     scores = Scores(snakemake)
 
     for ood, path, key in due_comparisons(snakemake, work, scores):
-        from ood import metrics, plots
+        from ood.evaluation import metrics
+        from ood.reports import plots
 
         runs = {method: [] for method in params.methods}
         for method, lines in runs.items():

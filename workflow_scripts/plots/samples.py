@@ -1,7 +1,7 @@
 """What a PixelCNN++ was shown, and what it draws during and after training."""
 
-from pictures import place
-from workflow_job import job
+from support.figure_inputs import place
+from support.job import job
 
 COLUMNS = 8
 ROWS = 4
@@ -11,12 +11,12 @@ with job(snakemake):
 
     import torch
 
-    import fitting
-    from ood.images import to_array, to_tensor, to_unit
+    from ood.data.images import to_array, to_tensor, to_unit
     from ood.methods import likelihood_ratio
-    from ood.plots import grid
+    from ood.reports.plots import grid
     from ood.training.model_files import TrainedModel
     from ood.training.run import derive_seed
+    from support import model_inputs as fitting
 
     params, seed = snakemake.params, snakemake.params.seeds[0]
     images = to_unit(to_tensor(fitting.training_images(snakemake).images[:COLUMNS]))

@@ -1,7 +1,7 @@
 """Score histograms on a test set for every temperature and input step, first seed."""
 
-from pictures import Scores, due, place
-from workflow_job import job
+from support.figure_inputs import Scores, due, place
+from support.job import job
 
 with job(snakemake, several=True) as work:
     params = snakemake.params
@@ -15,8 +15,9 @@ with job(snakemake, several=True) as work:
         return [scores.parts["id"], scores.parts[name.split("/")[1]]]
 
     for name, path, key in due(snakemake, work, files, about):
-        from ood import metrics, plots
-        from ood.scores import snapshot_scores
+        from ood.evaluation import metrics
+        from ood.evaluation.scores import snapshot_scores
+        from ood.reports import plots
 
         method, ood = name.split("/")
         known, unknown = (

@@ -1,15 +1,16 @@
 """AUROC on one OOD set at every snapshot of training."""
 
-from pictures import Scores, due_comparisons, place
-from workflow_job import job
+from support.figure_inputs import Scores, due_comparisons, place
+from support.job import job
 
 with job(snakemake, several=True) as work:
     params = snakemake.params
     scores = Scores(snakemake)
 
     for ood, path, key in due_comparisons(snakemake, work, scores, ".oracle"):
-        from ood import metrics, plots
-        from ood.scores import snapshot_scores
+        from ood.evaluation import metrics
+        from ood.evaluation.scores import snapshot_scores
+        from ood.reports import plots
 
         lines = {method: [] for method in params.methods}
         for method, found in lines.items():

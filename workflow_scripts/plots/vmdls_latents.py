@@ -1,7 +1,7 @@
 """t-SNE of the latents of training images, of ID test images, and of these with OOD images."""
 
-from pictures import place
-from workflow_job import job
+from support.figure_inputs import place
+from support.job import job
 
 SHOWN = 800
 SHOWN_OF_AN_OOD_SET = 200
@@ -13,11 +13,11 @@ with job(snakemake):
     import torch
     from sklearn.manifold import TSNE
 
-    import fitting
-    from ood import plots
-    from ood.images import ImageSet, to_tensor, to_unit
+    from ood.data.images import ImageSet, to_tensor, to_unit
     from ood.methods import vmdls
+    from ood.reports import plots
     from ood.training.model_files import load_model
+    from support import model_inputs as fitting
 
     params, seed = snakemake.params, snakemake.params.seeds[0]
     loaded = fitting.test_images(snakemake)

@@ -1,6 +1,6 @@
 """The book of results, from the studies' committed numbers."""
 
-from workflow_job import job
+from support.job import job
 
 with job(snakemake):
     from pathlib import Path
@@ -8,7 +8,7 @@ with job(snakemake):
     import pandas as pd
 
     from ood.files import atomic
-    from ood.studies import book, load
+    from ood.reports.studies import book, load
 
     given = snakemake.input
     root = Path(snakemake.params.root)

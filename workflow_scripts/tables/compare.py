@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ood.scores import load_scores, score_file
-from workflow_job import job
+from ood.evaluation.scores import load_scores, score_file
+from support.job import job
 
 with job(snakemake, several=True) as work:
     params, wildcards = snakemake.params, snakemake.wildcards
@@ -13,7 +13,7 @@ with job(snakemake, several=True) as work:
     found = {}
 
     def ranking(method: str, part: dict):
-        from ood import metrics
+        from ood.evaluation import metrics
 
         if (at := (method, str(part))) not in found:
             pair = (
@@ -40,7 +40,7 @@ with job(snakemake, several=True) as work:
         key = work.key(files, about, params.parts, code)
         if work.is_up_to_date(path, key):
             continue
-        from ood import metrics
+        from ood.evaluation import metrics
         from ood.files import save_json
 
         rows = {

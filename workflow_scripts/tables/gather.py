@@ -3,17 +3,17 @@
 What today's settings and code would make otherwise is left out and counted.
 """
 
-from workflow_job import job
+from support.job import job
 
 with job(snakemake):
     from pathlib import Path
 
     import pandas as pd
 
-    from ood import tables
-    from ood.config import Loader
+    from ood.config.benchmarks import Loader
+    from ood.evaluation import tables
     from ood.files import atomic
-    from ood.overview import overview_page, overview_table
+    from ood.reports.overview import overview_page, overview_table
 
     outputs = {Path(path).name: path for path in snakemake.output}
     asked = [Path(path) for path in snakemake.params.metrics]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from workflow_job import job
+from support.job import job
 
 with job(snakemake, several=True) as work:
     params = snakemake.params
@@ -16,9 +16,9 @@ with job(snakemake, several=True) as work:
             continue
         import pandas as pd
 
-        from ood.metrics import threshold_at
-        from ood.scores import load_scores
-        from ood.tables import save_csv
+        from ood.evaluation.metrics import threshold_at
+        from ood.evaluation.scores import load_scores
+        from ood.evaluation.tables import save_csv
 
         accepted = threshold_at(load_scores(known, params.parts["id"]["classes"])["score"], 0.95)
         found = load_scores(mine, params.parts[ood]["classes"])

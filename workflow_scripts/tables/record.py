@@ -1,6 +1,6 @@
 """Keep a study's numbers where they can be committed."""
 
-from workflow_job import job
+from support.job import job
 
 with job(snakemake):
     import os
@@ -10,9 +10,9 @@ with job(snakemake):
 
     import pandas as pd
 
-    from ood.config import Loader
-    from ood.studies import Study, record
-    from ood.tables import save_csv
+    from ood.config.benchmarks import Loader
+    from ood.evaluation.tables import save_csv
+    from ood.reports.studies import Study, record
 
     root, config = Path(snakemake.params.root), snakemake.config
 

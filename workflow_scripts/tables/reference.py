@@ -1,12 +1,12 @@
 """The pages of docs/ that follow from schemas, recipes and the registry."""
 
-from workflow_job import job
+from support.job import job
 
 with job(snakemake):
     from pathlib import Path
 
-    from ood import reference
     from ood.files import atomic
+    from ood.reports import reference
 
     for path, text in (
         (snakemake.output.configuration, reference.configuration(Path(snakemake.params.root))),

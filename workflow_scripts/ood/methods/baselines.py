@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ood import classifier as classifiers
-from ood.detector import Fitted, Record, Remembered
-from ood.images import ImageSet, to_array, to_bytes, to_unit
+from ood.data.images import ImageSet, to_array, to_bytes, to_unit
+from ood.detection import classifier as classifiers
+from ood.detection.contract import Fitted, Record, Remembered
 from ood.models.base import Classifier
 from ood.training.batches import tensors
 from ood.training.device import Compute

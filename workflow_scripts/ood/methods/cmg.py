@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ood import classifier as classifiers
 from ood.augmentations import by_name
-from ood.detector import Fitted, PseudoOOD, Record, Remembered
+from ood.data.images import ImageSet, to_array, to_bytes, to_tensor, to_unit
+from ood.detection import classifier as classifiers
+from ood.detection.contract import Fitted, PseudoOOD, Record, Remembered
 from ood.errors import InputError
-from ood.images import ImageSet, to_array, to_bytes, to_tensor, to_unit
 from ood.models.base import Classifier
 from ood.models.vae import CVAE
 from ood.training.batches import Batches, batches

@@ -17,11 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ood import classifier as classifiers
 from ood.augmentations.views import Views
-from ood.detector import Fitted, Record, Remembered
+from ood.data.images import ImageSet, to_unit
+from ood.detection import classifier as classifiers
+from ood.detection.contract import Fitted, Record, Remembered
 from ood.errors import InputError
-from ood.images import ImageSet, to_unit
 from ood.models.base import Classifier, Head
 from ood.training.batches import Batches, batches, tensors
 from ood.training.device import Compute, state_digest

@@ -7,10 +7,10 @@ without a learned latent space and without an auto-encoder.
 import torch
 from torch import Tensor, nn
 
-from ood import classifier as classifiers
-from ood.class_gaussians import fit_gaussians, kept_parts, log_likelihoods
-from ood.detector import Fitted, Record, Remembered
-from ood.images import to_unit
+from ood.data.images import to_unit
+from ood.detection import classifier as classifiers
+from ood.detection.class_gaussians import fit_gaussians, kept_parts, log_likelihoods
+from ood.detection.contract import Fitted, Record, Remembered
 from ood.models.base import Normalized, Resized
 from ood.training.batches import tensors
 from ood.training.device import Compute

@@ -18,12 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ood import detector as detectors
-from ood import metrics
 from ood.augmentations import by_name
-from ood.classifier import build_features
-from ood.detector import Fitted, Record
-from ood.images import ImageSet, to_tensor, to_unit
+from ood.data.images import ImageSet, to_tensor, to_unit
+from ood.detection import contract as detectors
+from ood.detection.classifier import build_features
+from ood.detection.contract import Fitted, Record
+from ood.evaluation import metrics
 from ood.models.base import Classifier
 from ood.training.batches import batches, split
 from ood.training.device import Compute

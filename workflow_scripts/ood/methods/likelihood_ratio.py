@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ood import metrics
-from ood.detector import Fitted, Record, Remembered
-from ood.images import ImageSet, to_grey, to_tensor, to_unit
+from ood.data.images import ImageSet, to_grey, to_tensor, to_unit
+from ood.detection.contract import Fitted, Record, Remembered
+from ood.evaluation import metrics
 from ood.models.pixelcnn import PixelCNN
 from ood.training import batches
 from ood.training.batches import Batches, tensors

@@ -23,10 +23,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import jvp, vmap
 
-from ood import classifier as classifiers
-from ood.detector import Fitted, PseudoOOD, Record, Remembered
+from ood.data.images import ImageSet, to_array, to_bytes, to_unit
+from ood.detection import classifier as classifiers
+from ood.detection.contract import Fitted, PseudoOOD, Record, Remembered
 from ood.errors import InputError
-from ood.images import ImageSet, to_array, to_bytes, to_unit
 from ood.models.base import Classifier
 from ood.models.initialization import glorot_uniform
 from ood.models.vae import OneHotCVAE

@@ -13,10 +13,10 @@ import inspect
 import torch
 from torch import Tensor, nn
 
-from ood import classifier as classifiers
-from ood.detector import Fitted, Record, Remembered
+from ood.data.images import to_unit
+from ood.detection import classifier as classifiers
+from ood.detection.contract import Fitted, Record, Remembered
 from ood.errors import InputError
-from ood.images import to_unit
 from ood.models.base import Classifier
 from ood.training.batches import tensors
 from ood.training.device import Compute

@@ -14,13 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ood import metrics
 from ood.augmentations import by_name
-from ood.class_gaussians import fit_gaussians, kept_parts, log_likelihoods
-from ood.classifier import build_features, depths, load_features
-from ood.detector import Fitted, Record, Remembered
+from ood.data.images import ImageSet, to_unit
+from ood.detection.class_gaussians import fit_gaussians, kept_parts, log_likelihoods
+from ood.detection.classifier import build_features, depths, load_features
+from ood.detection.contract import Fitted, Record, Remembered
 from ood.errors import InputError
-from ood.images import ImageSet, to_unit
+from ood.evaluation import metrics
 from ood.models.autoencoder import AutoEncoder
 from ood.training.batches import batches, split, tensors
 from ood.training.device import Compute

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ood.images import ImageSet, to_tensor, to_unit
+from ood.data.images import ImageSet, to_tensor, to_unit
 from ood.training.run import derive_seed
 
 

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ood.images import ImageSet
+from ood.data.images import ImageSet
 from ood.training.device import Compute
 from ood.training.model_files import TrainedModel
 

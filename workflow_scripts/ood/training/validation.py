@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ood.images import to_unit
+from ood.data.images import to_unit
 from ood.training.run import Run, derive_seed
 
 

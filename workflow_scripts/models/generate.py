@@ -1,0 +1,27 @@
+"""Generate pseudo-OOD images to keep, to look at and, as the ``test`` set, to test with."""
+
+from support.job import job
+
+with job(snakemake) as work:
+    import importlib
+    from pathlib import Path
+
+    from ood.reports import plots
+    from support import model_inputs as fitting
+
+    output, folder = snakemake.output, Path(snakemake.output.grid).parent
+    method = importlib.import_module(snakemake.params.module)
+    with fitting.machine(snakemake) as chosen:
+        run = fitting.run(snakemake, work, chosen, folder.name, folder)
+        made = method.generate(dict(snakemake.params.settings), fitting.inputs(snakemake), run)
+    for name, image_set in made.sets.items():
+        image_set.save(output[name])
+    if "manifest" in output.keys():
+        made.sets["test"].save_manifest(
+            output.manifest, dataset=folder.name, split="test", classes=made.kinds, sources={}
+        )
+    wildcards, scale = snakemake.wildcards, snakemake.config["scale"]
+    title = f"{folder.name} on {wildcards.benchmark} ({scale}, seed {wildcards.seed})"
+    plots.grid(output.grid, title, made.rows, made.heads)
+    if made.latents:
+        plots.latents(output.latents, **made.latents)

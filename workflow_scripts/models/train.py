@@ -1,0 +1,32 @@
+"""Train one model: the function that its module offers for its type under ``MODELS``; or take the
+released weights that its settings name."""
+
+from support.job import job
+
+with job(snakemake) as work:
+    import importlib
+    from pathlib import Path
+
+    from ood.files import save_json, save_rows
+    from ood.training.model_files import load_weights, save_trained
+    from support import model_inputs as fitting
+
+    folder = Path(snakemake.output.model).parent
+    settings = dict(snakemake.params.settings)
+    module = importlib.import_module(snakemake.params.module)
+    with fitting.machine(snakemake) as chosen:
+        run = fitting.run(snakemake, work, chosen, snakemake.wildcards.model, folder)
+        if released := settings.get("weights"):
+            network = module.NETWORKS[settings["type"]](settings)
+            trained = load_weights(network, released["file"], released["names"])
+        else:
+            train = module.MODELS[settings["type"]]
+            network, trained = train(settings, fitting.inputs(snakemake), run)
+    parameters = save_trained(folder, settings, network, trained)
+    record = work.lineage() | fitting.device(chosen, snakemake.threads)
+    kept = {"parameters": parameters, "kept_epoch": trained.kept_epoch}
+    kept["best_epoch"] = trained.best_epoch
+    save_json(snakemake.output.config, kept | {"lineage": record})
+    save_rows(trained.history, snakemake.output.history)
+    for checkpoint in folder.glob("checkpoint*.pt"):
+        checkpoint.unlink()

@@ -1,0 +1,132 @@
+"""The contract of a method, and the one way to score an image set.
+
+A method's module has ``MODELS``, what it trains, by type: ``fit(settings, inputs, run)`` gives the
+network and what its training leaves; ``NETWORKS``, by type too: ``build(settings)``, the network
+with fresh weights; and for its detectors ``fit(settings, inputs, run)`` ->
+``Fitted`` and ``load(content, compute)`` -> ``Detector``. Where its schema says so, it also has
+``at_snapshot(detector, state)``, the detector with a state or settings that the ``oracle`` protocol
+chooses from, and ``generate(settings, inputs, run)`` -> ``PseudoOOD``.
+"""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ood.data.images import ImageSet, to_tensor, to_unit
+from ood.training.device import Compute
+
+
+@dataclass(frozen=True)
+class Record:
+    """Where a method comes from.
+
+    :param seed_settings: whose settings it follows
+    :param tuned_on: the data that its settings were chosen on
+    """
+
+    title: str
+    authors: str
+    year: int
+    arxiv: str | None
+    seed_settings: str
+    tuned_on: str
+
+
+@dataclass
+class Fitted:
+    """What fitting a detector leaves.
+
+    :param content: all that ``load`` needs; tensors, numbers and text in dictionaries and lists
+    :param parameters: how many numbers were learned
+    :param facts: numbers and text to keep beside the detector
+    :param tables: rows to keep beside it, by name
+    :param history: one row per epoch where fitting trains
+    :param snapshots: what the ``oracle`` protocol chooses from, by name
+    :param flags: what every row of the tables should say of the detector
+    """
+
+    content: dict
+    record: Record
+    parameters: int
+    facts: dict = field(default_factory=dict)
+    tables: dict[str, list[dict]] = field(default_factory=dict)
+    history: list[dict] | None = None
+    snapshots: dict = field(default_factory=dict)
+    flags: list[str] = field(default_factory=list)
+
+
+@dataclass
+class PseudoOOD:
+    """Generated images to keep and to look at.
+
+    :param sets: image sets by file name; ``test`` can be an OOD set of a benchmark
+    :param kinds: what the labels of ``test`` mean
+    :param rows: titles and images ``[N, H, W, C]`` of a grid, ``heads`` the titles of its columns
+    :param latents: a plane of the latent space to look at, see ``plots.latents``
+    """
+
+    sets: dict[str, ImageSet]
+    rows: list[tuple[str, np.ndarray]]
+    heads: list[str] | None = None
+    kinds: list[str] | None = None
+    latents: dict | None = None
+
+
+class Detector(Protocol):
+    """What every method ends in."""
+
+    def score(self, images: Tensor) -> Tensor:
+        """``[N, C, H, W]`` float32, nominally in [0, 1] -> float64 ``[N]``, larger = more OOD.
+
+        An image's score does not depend on the batch it came in.
+        """
+
+    def predict(self, images: Tensor) -> Tensor | None:
+        """int64 class index ``[N]``, or None if the method does not classify."""
+
+
+class Remembered(nn.Module):
+    """A feature extractor that remembers its last input: what scores, predicts or compares
+    snapshots on one batch shares one pass."""
+
+    def __init__(self, extractor: nn.Module):
+        super().__init__()
+        self.extractor = extractor
+        self.last: tuple[Tensor, Tensor] | None = None
+
+    def forward(self, images: Tensor) -> Tensor:
+        # gradients need their own pass
+        if torch.is_grad_enabled():
+            return self.extractor(images)
+        if self.last is None or self.last[0] is not images:
+            self.last = images, self.extractor(images)
+        return self.last[1]
+
+
+def run(
+    detectors: dict[str, Detector], image_set: ImageSet, compute: Compute
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Score a whole image set with each detector.
+
+    :return: by the detectors' names, float64 scores ``[N]`` and int64 class indices ``[N]``, -1
+        where the method does not classify
+    """
+    found = {name: ([], []) for name in detectors}
+    # as bytes to the device once, and the results back once: nothing between waits for a GPU
+    images = to_tensor(image_set.images).to(compute.device)
+    for part in images.split(compute.scoring_batch):
+        batch = to_unit(part)
+        for name, detector in detectors.items():
+            with torch.no_grad(), compute.autocast():
+                score, predicted = detector.score(batch), detector.predict(batch)
+            if predicted is None:
+                predicted = torch.full((len(batch),), -1)
+            found[name][0].append(score.double())
+            found[name][1].append(predicted)
+    return {
+        name: (torch.cat(scores).cpu().numpy(), torch.cat(predictions).cpu().numpy())
+        for name, (scores, predictions) in found.items()
+    }

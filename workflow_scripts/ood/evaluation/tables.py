@@ -1,0 +1,495 @@
+"""From metrics JSON to CSV tables. Numeric columns stay numeric; every other table is derived from
+``metrics.csv``."""
+
+import copy
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from ood.config.benchmarks import Loader
+from ood.errors import InputError
+from ood.evaluation.made_from import made_from
+from ood.evaluation.metrics import BOOTSTRAPPED
+from ood.files import atomic, load_json
+
+KEYS = ["benchmark", "scale", "id_dataset", "method", "ood_set", "ood_dataset", "group"]
+KEYS += ["protocol", "tuned_on"]
+MEASURES = [
+    "id_accuracy",
+    "auroc",
+    "fpr95",
+    "fpr80",
+    "fpr95_ood_positive",
+    "aupr_in",
+    "aupr_out",
+    "aupr_in_trapezoid",
+    "aupr_out_trapezoid",
+    "detection_error",
+    "detection_error_original",
+    "detection_error_tpr95",
+    "f1",
+    "f1_original",
+    "f1_best",
+    "cauroc",
+]
+INTERVALS = [
+    f"{measure}_{end}"
+    for measure in ("auroc", "detection_error", *BOOTSTRAPPED)
+    for end in ("low", "high")
+]
+# missing for a method that does not classify, or without bootstrap; any other is in every file
+OPTIONAL = {"f1", "f1_original", "f1_best", "cauroc", *INTERVALS}
+COUNTS = ["n_id", "n_ood", "infinite", "parameters", "snapshot"]
+METRICS_COLUMNS = ["seed", *KEYS, *COUNTS, *MEASURES, *INTERVALS, "flags"]
+COMPARISON_COLUMNS = ["benchmark", "scale", "seed", "ood_set", "method", "reference"]
+COMPARISON_COLUMNS += ["auroc_difference", "auroc_difference_low", "auroc_difference_high"]
+COMPARISON_COLUMNS += ["p_value"]
+# the same in the files of a comparison
+DIFFERENCE = ["difference", "low", "high", "p_value"]
+
+
+CONVENTION = """\
+Percent. AUROC: chance that an OOD image scores higher than an ID image. FPR95: share of OOD images
+accepted at the threshold that accepts 95 % of the ID test images. Averages are over the OOD sets
+and seeds that most methods of a group have; ± is the sample standard deviation over seeds. In
+brackets the mean of the sets' 95 % intervals over test images, rounded outward; ranks, in the first
+group, are as many as these intervals leave open. A method without all of the sets or seeds has no
+rank there, and its own averages. The single sets: metrics.csv.
+"""
+OOD_POSITIVE = (
+    "FPR95: share of OOD images\naccepted at the threshold that accepts 95 % of the ID test images",
+    "FPR95: share of ID images\nrejected at the threshold that rejects 95 % of the OOD images",
+)
+
+
+def save_csv(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table, whole or not at all."""
+    with atomic(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+@dataclass
+class UpToDate:
+    """What a results folder holds that today's settings and code would not make otherwise.
+
+    :param metrics: files, by path
+    :param comparisons: files, by path
+    :param ood_sets: those that each benchmark has today, by scale and benchmark
+    :param left_out: how many pairs are not among the metrics, by scale, benchmark and method or
+        OOD set
+    """
+
+    metrics: list[Path] = field(default_factory=list)
+    comparisons: list[Path] = field(default_factory=list)
+    ood_sets: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+
+
+def up_to_date(results: Path, asked: Iterable[Path], root: Path, config: dict) -> UpToDate:
+    """Compare what each method's metrics were made from with what they would be made from today.
+
+    :param asked: metrics of the config's own pairs, which are up to date
+    :param root: the workflow's folder
+    """
+    found, digests, asked = UpToDate(), {}, set(asked)
+    for path in sorted(results.glob("*/*/seed*/metrics/*/made_from*.json")):
+        folder, suffix = path.parent, path.stem.removeprefix("made_from")
+        scale, benchmark, method = folder.parts[-5], folder.parts[-4], folder.name
+        recorded = load_json(path)
+        if (at := (scale, benchmark, method)) not in digests:
+            digests[at] = _digest_today(root, config, *at, recorded["variant"])
+        if (place := (scale, benchmark)) not in found.ood_sets:
+            found.ood_sets[place] = _ood_sets(root, config, *place)
+        current = recorded["digest"] == digests[at]
+        for file in sorted(folder.glob(f"*{suffix}.json")):
+            ood = file.name.partition(".")[0]
+            if file == path or _suffix(file) != suffix or ood == "against_reference":
+                continue
+            # of a method that is asked for now, files of other settings may be there
+            if file in asked or (current and ood in found.ood_sets[place]):
+                found.metrics.append(file)
+            else:
+                name = f"{scale} {benchmark} {f'OOD set {ood}' if current else method}"
+                found.left_out[name] = found.left_out.get(name, 0) + 1
+        comparison = folder / "against_reference.json"
+        if not suffix and comparison.exists():
+            row = load_json(comparison)
+            other = scale, benchmark, row["reference"]
+            if other not in digests:
+                digests[other] = _digest_today(root, config, *other, None)
+            if row["made_from"] == [digests[at], digests[other]]:
+                found.comparisons.append(comparison)
+    return found
+
+
+def _suffix(path: Path) -> str:
+    """The protocol in a file's name."""
+    return "".join(Path(path.stem).suffixes)
+
+
+def _digest_today(
+    root: Path, config: dict, scale: str, benchmark: str, method: str, variants: dict | None
+) -> str | None:
+    """What today's settings would make a method's metrics from; None where they know it not."""
+    known = next(iter(variants)) if variants else method
+    changes = {"benchmarks": [benchmark], "scale": scale, "methods": [known]}
+    changes |= {"reference": known, "variants": variants or {}}
+    try:
+        loader = Loader(root, copy.deepcopy(config) | changes)
+        one = loader.benchmarks()[benchmark]
+        return made_from(loader, root / "workflow_scripts", one, method)["digest"]
+    except (InputError, KeyError):
+        return None
+
+
+def _ood_sets(root: Path, config: dict, scale: str, benchmark: str) -> set[str]:
+    """The OOD sets that a benchmark has today; none where there is no such benchmark."""
+    changes = {"scale": scale, "variants": {}}
+    try:
+        return set(Loader(root, copy.deepcopy(config) | changes).benchmark(benchmark).ood)
+    except InputError:
+        return set()
+
+
+def comparisons_table(found: UpToDate) -> pd.DataFrame:
+    """Every method's AUROC minus that of the reference method on the same images."""
+    rows = []
+    for path in found.comparisons:
+        one, scale = load_json(path), path.parts[-6]
+        for ood, values in one["ood_sets"].items():
+            if ood not in found.ood_sets[scale, one["benchmark"]]:
+                continue
+            known = [one["benchmark"], scale, one["seed"], ood, one["method"]]
+            rows.append([*known, one["reference"], *(values[name] for name in DIFFERENCE)])
+    table = pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
+    return table.sort_values(COMPARISON_COLUMNS[:5], ignore_index=True)
+
+
+def metrics_table(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """One row per benchmark x method x OOD set x seed x protocol.
+
+    :raises InputError: if there is no file
+    """
+    rows = []
+    for path in paths:
+        # at once without the lineage, which is most of a file
+        found = load_json(path)
+        rows.append(
+            {name: found.get(name) if name in OPTIONAL else found[name] for name in METRICS_COLUMNS}
+        )
+        rows[-1]["flags"] = "; ".join(found["flags"])
+    if not rows:
+        raise InputError("no metrics to gather: nothing has been evaluated yet")
+    return (
+        pd.DataFrame(rows, columns=METRICS_COLUMNS)
+        .astype(dict.fromkeys([*MEASURES, *INTERVALS], "float64"))
+        .sort_values(["benchmark", "seed", "method", "ood_set", "protocol"], ignore_index=True)
+    )
+
+
+def joined_flags(values: pd.Series) -> str:
+    """Each flag of several rows once."""
+    found = dict.fromkeys(flag for value in values for flag in value.split("; ") if flag)
+    return "; ".join(found)
+
+
+def summary_table(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Mean and sample standard deviation (ddof 1; empty for one seed) over seeds, with n."""
+    grouped = metrics.groupby(KEYS, sort=True, dropna=False)
+    columns = {"n_seeds": grouped.size(), "flags": grouped["flags"].agg(joined_flags)}
+    columns |= {name: grouped[name].first() for name in ("n_id", "n_ood")}
+    for name in MEASURES:
+        columns[f"{name}_mean"] = grouped[name].mean()
+        columns[f"{name}_sd"] = grouped[name].std(ddof=1)
+    return pd.DataFrame(columns).reset_index()
+
+
+def group_orders(loader: Loader, metrics: pd.DataFrame) -> dict[str, list[str]]:
+    """The groups of OOD sets of each benchmark, in its file's order."""
+    found = {}
+    for name, rows in metrics.groupby("benchmark"):
+        groups = list(dict.fromkeys(rows["group"]))
+        try:
+            order = loader.groups(name)
+        except InputError:
+            # measured when there still was such a benchmark
+            order = []
+        found[name] = sorted(groups, key=lambda one: (*order, one).index(one))
+    return found
+
+
+def leaderboard_table(metrics: pd.DataFrame, orders: dict[str, list[str]]) -> pd.DataFrame:
+    """Methods by group of OOD sets: averaged over the group's sets, then over seeds; best first.
+
+    All that is ranked is averaged over the same sets and seeds: those that most methods have
+    (``_shared``). A method that lacks some has its own averages and no rank, behind the others.
+
+    ``auroc_low`` and ``auroc_high`` average the ends of the single intervals, as if all sets and
+    seeds erred together: no narrower than the average's own. ``rank_best`` and ``rank_worst``
+    count the methods whose intervals lie wholly above, or not wholly below; they know nothing of
+    how seeds differ.
+
+    :param orders: the groups of each benchmark
+    :return: ``n_sets`` and ``n_seeds`` of each row's averages; ``left_out``, what some methods have
+        been judged on beside that
+    """
+    places = ["benchmark", "scale", "group", "protocol"]
+    parts = []
+    for place, rows in metrics.groupby(places, sort=True, dropna=False):
+        shared = _shared(rows)
+        of_method = dict(list(rows.groupby("method", sort=True)))
+        full = {name: shared <= _cells(one) for name, one in of_method.items()}
+        averaged = pd.concat(
+            [one[_in(one, shared)] if full[name] else one for name, one in of_method.items()]
+        )
+        part = _averages(averaged).assign(**dict(zip(places, place, strict=True)))
+        part["left_out"] = _beside(of_method, shared)
+        ranked = part["method"].map(full)
+        low, high = (part.loc[ranked, name].to_numpy() for name in ("auroc_low", "auroc_high"))
+        part.loc[ranked, "rank_best"] = [1 + (low > one).sum() for one in high]
+        part.loc[ranked, "rank_worst"] = [len(low) - (high < one).sum() for one in low]
+        parts.append(part.assign(order=orders[place[0]].index(place[2]), apart=~ranked))
+    table = pd.concat(parts).astype({"rank_best": "Int64", "rank_worst": "Int64"})
+    first = [*places, "method", "tuned_on", "n_sets", "n_seeds"]
+    last = ["rank_best", "rank_worst", "left_out", "flags"]
+    middle = [name for name in table if name not in (*first, *last, "order", "apart")]
+    return table.sort_values(
+        ["benchmark", "scale", "order", "protocol", "apart", "auroc_mean"],
+        ascending=[True, True, True, True, True, False],
+        ignore_index=True,
+    )[[*first, *middle, *last]]
+
+
+def _cells(rows: pd.DataFrame) -> frozenset[tuple[str, int]]:
+    """OOD sets and seeds."""
+    return frozenset(zip(rows["ood_set"], rows["seed"], strict=True))
+
+
+def _in(rows: pd.DataFrame, cells: frozenset) -> list[bool]:
+    return [cell in cells for cell in zip(rows["ood_set"], rows["seed"], strict=True)]
+
+
+def _shared(rows: pd.DataFrame) -> frozenset[tuple[str, int]]:
+    """What most methods were judged on; of equals the larger."""
+    counts = Counter(_cells(one) for _, one in rows.groupby("method"))
+    return max(counts, key=lambda cells: (counts[cells], len(cells), sorted(cells)))
+
+
+def _beside(of_method: dict[str, pd.DataFrame], shared: frozenset) -> str:
+    """OOD sets and seeds that are in no average of the ranked methods, with how many have them."""
+    found = []
+    for index, word in enumerate(("", "seed ")):
+        known = {cell[index] for cell in shared}
+        counts = Counter(
+            name
+            for one in of_method.values()
+            for name in {cell[index] for cell in _cells(one)} - known
+        )
+        found += [f"{word}{name} ({n} of {len(of_method)} methods)" for name, n in counts.items()]
+    return ", ".join(sorted(found))
+
+
+def _averages(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of a group's sets within each seed, then of the seeds, one row per method."""
+    measures = ["id_accuracy", "auroc", "fpr95", "fpr95_ood_positive"]
+    measures += ["aupr_in", "aupr_in_trapezoid", "aupr_out", "aupr_out_trapezoid", "f1", "cauroc"]
+    ends, keys = ["auroc_low", "auroc_high"], ["method", "tuned_on"]
+    per_seed = rows.groupby([*keys, "seed"], dropna=False)[[*measures, *ends]].mean()
+    over_seeds, grouped = per_seed.groupby(keys, dropna=False), rows.groupby(keys, dropna=False)
+    columns = {"n_sets": grouped["ood_set"].nunique(), "n_seeds": over_seeds.size()}
+    for name in measures:
+        columns |= {f"{name}_mean": over_seeds[name].mean(), f"{name}_sd": over_seeds[name].std()}
+    columns |= {name: over_seeds[name].mean() for name in ends}
+    table = pd.DataFrame(columns)
+    table["flags"] = pd.Series({key: _flags_by_set(one) for key, one in grouped})
+    return table.reset_index()
+
+
+def _flags_by_set(rows: pd.DataFrame) -> str:
+    """Each flag once, with the OOD sets that it is about unless these are all."""
+    found = {}
+    for one in rows.itertuples():
+        for flag in filter(None, one.flags.split("; ")):
+            found.setdefault(flag, {})[one.ood_set] = None
+    every = rows["ood_set"].nunique()
+    return "; ".join(
+        flag if len(sets) == every else f"{flag} ({', '.join(sets)})"
+        for flag, sets in found.items()
+    )
+
+
+def published_table(summary: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """The papers' numbers beside ours, of the benchmarks that were run; empty where either is
+    unknown.
+
+    :param published: ``benchmark, method, ood_set, metric, protocol, published, confidence,
+        source``; a number in [0, 1]
+    """
+    measured = summary.melt(
+        ["benchmark", "method", "ood_set", "protocol", "scale", "n_seeds", "ood_dataset"],
+        [f"{name}_mean" for name in MEASURES],
+        "metric",
+        "ours",
+    )
+    measured["metric"] = measured["metric"].str.removesuffix("_mean")
+    keys = ["benchmark", "method", "ood_set", "metric", "protocol"]
+    run = published[published["benchmark"].isin(summary["benchmark"])]
+    table = run.merge(measured, how="left", on=keys)
+    table["difference"] = table["ours"] - table["published"]
+    order = [*keys, "published", "ours", "difference", "scale", "n_seeds", "ood_dataset"]
+    return table[[*order, "confidence", "source"]]
+
+
+def costs_table(results: Path) -> pd.DataFrame:
+    """One row per training, fitting, generating or scoring job, from Snakemake's benchmark files.
+
+    ``seconds`` is wall time with imports; ``images_per_second`` is the training loop's own median.
+    A job that scores several methods is called after the network that they share.
+    """
+    rows = []
+    for path in sorted(results.glob("costs/*/*/seed*/*/*.jsonl")):
+        scale, benchmark, seed, step = path.parts[-5:-1]
+        name = path.stem
+        for line in pd.read_json(path, lines=True).to_dict("records"):
+            rows.append(
+                {
+                    "benchmark": benchmark,
+                    "scale": scale,
+                    "seed": int(seed.removeprefix("seed")),
+                    "step": step,
+                    "name": name,
+                    "seconds": line["s"],
+                    "cpu_seconds": line["cpu_time"],
+                    "peak_memory_mib": line["max_rss"],
+                    "threads": line.get("threads"),
+                    **_run_facts(results / scale / benchmark / seed / step / name),
+                }
+            )
+    columns = ["benchmark", "scale", "seed", "step", "name", "seconds", "cpu_seconds"]
+    columns += ["peak_memory_mib", "threads", "epochs", "images_per_second", "parameters"]
+    return pd.DataFrame(rows).reindex(columns=columns)
+
+
+def _run_facts(run: Path) -> dict:
+    facts = {}
+    if (history := run / "history.csv").exists():
+        epochs = pd.read_csv(history)
+        facts["epochs"] = len(epochs)
+        facts["images_per_second"] = epochs["images_per_second"].median()
+    for config in (run / "config.json", run / "detector.json"):
+        if config.exists():
+            facts["parameters"] = load_json(config)["parameters"]
+    return facts
+
+
+def outward(low: float, high: float) -> str:
+    """An interval of shares in percent with one digit that the interval lies within."""
+    # without the rounding .957 would be 95.69999 and lose a tenth
+    ends = math.floor(round(1000 * low, 6)), math.ceil(round(1000 * high, 6))
+    return "[{:.1f}, {:.1f}]".format(*(end / 10 for end in ends))
+
+
+def leaderboard_text(
+    leaderboard: pd.DataFrame, left_out: dict[str, int], positive: str = "id"
+) -> str:
+    """The leaderboard as Markdown, in percent; best in the benchmark's first group on top.
+
+    :param left_out: see ``UpToDate``
+    :param positive: which images FPR95 takes for the positive ones, ``id`` or ``ood``
+    """
+    fpr95 = {"id": "fpr95", "ood": "fpr95_ood_positive"}[positive]
+
+    def percent(*values: float) -> list[str]:
+        return [f"{100 * value:.1f}" for value in values]
+
+    def cell(one: pd.Series, name: str) -> str:
+        if pd.isna(one[f"{name}_mean"]):
+            return "–"
+        text, deviation = percent(one[f"{name}_mean"], one[f"{name}_sd"])
+        if pd.notna(one[f"{name}_sd"]):
+            text += f" ± {deviation}"
+        if name == "auroc":
+            text += f" {outward(one['auroc_low'], one['auroc_high'])}"
+        return text
+
+    def ranks(one: pd.Series) -> str:
+        best, worst = one["rank_best"], one["rank_worst"]
+        if pd.isna(best):
+            return "–"
+        return f"{best}" if best == worst else f"{best}–{worst}"
+
+    parts = []
+    for (benchmark, scale), rows in leaderboard.groupby(["benchmark", "scale"], sort=True):
+        groups = list(dict.fromkeys(rows["group"]))
+        protocols = rows["protocol"].nunique() > 1
+        header = ["rank", "method", *["protocol"] * protocols, "seeds", "sets", "ID accuracy"]
+        header += [f"{name} {group}" for group in groups for name in ("AUROC", "FPR95")]
+        lines, flags = [], {}
+        # a method that was not judged on the first group is behind those that were
+        methods = list(dict.fromkeys(zip(rows["method"], rows["protocol"], strict=True)))
+        for method, protocol in sorted(methods, key=lambda one: _place(rows, groups[0], *one)):
+            mine = rows[(rows["method"] == method) & (rows["protocol"] == protocol)]
+            of_group = {one["group"]: one for _, one in mine.iterrows()}
+            lead = next(iter(of_group.values()))
+            seeds = [one["n_seeds"] for one in of_group.values()]
+            line = [ranks(lead) if groups[0] in of_group else "–", method, *[protocol] * protocols]
+            line += ["–".join(map(str, dict.fromkeys([min(seeds), max(seeds)])))]
+            line += [
+                " + ".join(str(of_group[g]["n_sets"]) if g in of_group else "0" for g in groups)
+            ]
+            line.append(cell(lead, "id_accuracy"))
+            if lead["tuned_on"] != "nothing":
+                flags.setdefault(f"tuned on {lead['tuned_on']}", {})[method] = None
+            for group in groups:
+                known = of_group.get(group)
+                line += ["–" if known is None else cell(known, name) for name in ("auroc", fpr95)]
+            lines.append(line)
+            for flag in filter(None, "; ".join(mine["flags"]).split("; ")):
+                flags.setdefault(flag, {})[method] = None
+        parts.append(f"## {benchmark} ({scale} scale)")
+        parts.append(markdown(header, lines))
+        every = rows["method"].nunique()
+        noted = [
+            f"* {flag}: {'all methods' if len(whom) == every else ', '.join(whom)}"
+            for flag, whom in flags.items()
+        ]
+        noted += [
+            f"* in no average of {group}: {text}"
+            for group in groups
+            for text in dict.fromkeys(rows.loc[rows["group"] == group, "left_out"])
+            if text
+        ]
+        ranked = rows[rows["rank_best"].notna() & (rows["group"] == groups[0])]
+        if (ranked["n_seeds"] == 1).all():
+            noted.append("* one seed: the ranks do not know how much seeds differ")
+        parts += ["\n".join(noted)] if noted else []
+    if left_out:
+        listed = "\n".join(f"* {name}: {count}" for name, count in left_out.items())
+        parts.append(
+            f"Left out, {sum(left_out.values())} pairs in the results folder that today's settings "
+            f"and code would compute again or not at all:\n\n{listed}"
+        )
+    convention = CONVENTION if positive == "id" else CONVENTION.replace(*OOD_POSITIVE)
+    return "\n\n".join([*parts, convention])
+
+
+def _place(rows: pd.DataFrame, group: str, method: str, protocol: str) -> int:
+    """The place of a method in a group of the leaderboard, which is sorted."""
+    order = rows[rows["group"] == group].reset_index(drop=True)
+    found = order.index[(order["method"] == method) & (order["protocol"] == protocol)]
+    # of protocols under each other the better one is first
+    return int(found[0]) if len(found) else len(order)
+
+
+def markdown(header: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table with aligned columns."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = [header, ["-" * width for width in widths], *rows]
+    return "\n".join(
+        "| " + " | ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)) + " |"
+        for line in lines
+    )
