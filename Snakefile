@@ -56,10 +56,10 @@ rule all:
     default_target: True
     input:
         rules.tables.output,
-        PLAN.pseudo_ood(),
-        PLAN.rankings(),
+        JOBS.pseudo_ood(),
+        JOBS.rankings(),
         [
-            f"{PLAN.plots}/{benchmark}/{kind}/{name}.{config['figure_format']}"
+            figure(PLAN.config.scale, benchmark, kind, name, config["figure_format"])
             for benchmark in PLAN.benchmarks
             for kind, one in PICTURES.items()
             for name in one["names"](benchmark)

@@ -10,7 +10,7 @@ use rule train as train_cmg_cvae with:
 use rule generate as generate_cmg with:
     "Draw class-mixed images as fine-tuning sees them."
     input:
-        unpack(edges(PLAN.models)),
+        unpack(edges(INPUTS.models)),
     wildcard_constraints:
         method=PLAN.methods_of("cmg"),
 
@@ -19,7 +19,7 @@ use rule fit as fine_tune_cmg with:
     "Fine-tune the classifier's head on ID and class-mixed images (CMG, stage 2)."
     output:
         **DETECTOR,
-        history=update(f"{PLAN.run}/detectors/{{method}}/history{{chosen}}.csv"),
+        history=update(RUN.detector("{method}", "history{chosen}.csv")),
     wildcard_constraints:
         method=PLAN.methods_of("cmg"),
     # a training, and a submission of its own

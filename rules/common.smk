@@ -14,12 +14,18 @@ os.environ.update(PYTHONPATH=str(SCRIPTS))
 # pictures are files; a job needs no screen
 os.environ.setdefault("MPLBACKEND", "agg")
 
-from ood.config import benchmarks as configuration
+from ood import layout
+from ood.config.benchmarks import Loader
+from ood.config.yaml_files import load_yaml
+from ood.data.registry import ID_NOISES, NOISES, REGISTRY
 from ood.errors import InputError
 from ood.files import check_places
-from ood.data.registry import ID_NOISES, NOISES, REGISTRY
+from ood.layout import SUFFIXES, Seed, figure
 from support.failures import Failures, pass_on_signals
-from support.plan import SUFFIXES, TABLES, Plan, files_of_dataset, name_of, one_of
+from support.job_inputs import Inputs, files_of_dataset
+from support.job_params import Params
+from support.jobs import TABLES, Jobs
+from support.plan import Plan, name_of, one_of
 from snakemake.logging import logger
 
 try:
@@ -28,26 +34,29 @@ try:
     # them, and takes the last of two equal keys
     SOURCES = {}
     for PATH in [*workflow.configfiles, *workflow.config_settings.configfiles]:
-        SOURCES |= dict.fromkeys(
-            configuration.load_yaml(Path(PATH)), str(PATH).removeprefix(f"{ROOT}/")
-        )
+        SOURCES |= dict.fromkeys(load_yaml(Path(PATH)), str(PATH).removeprefix(f"{ROOT}/"))
     SOURCES |= dict.fromkeys(workflow.config_settings.config, "--config")
-    LOADER = configuration.Loader(ROOT, config, sources=SOURCES)
-    PLAN = Plan(LOADER, LOADER.benchmarks(), SCRIPTS)
+    PLAN = Plan(Loader(ROOT, config, sources=SOURCES))
+    INPUTS, PARAMS, JOBS = Inputs(PLAN), Params(PLAN, SCRIPTS), Jobs(PLAN)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
-if PLAN.reference not in {name for one in PLAN.benchmarks.values() for name in one.methods}:
+if PLAN.config.reference not in {name for one in PLAN.benchmarks.values() for name in one.methods}:
     logger.warning(
-        f"reference: {PLAN.reference} is not among the chosen methods: comparisons.csv will be empty"
+        f"reference: {PLAN.config.reference} is not among the chosen methods: comparisons.csv will be empty"
     )
+# the results of a seed, and below folders of their own its logs and costs
+RUN, LOG, COST = (
+    Seed.of(PLAN.config.scale, "{benchmark}", "{seed}", top)
+    for top in (layout.RESULTS, layout.LOGS, layout.COSTS)
+)
 FAILURES = Failures()
 logger.addHandler(FAILURES)
 # what a job that trains or scores needs: minutes and MiB. Of quick and smoke about twice the most
 # that costs.csv has shown, of paper a guess
 NEEDS = {
-    "train": {"smoke": (10, 1500), "quick": (120, 5000), "paper": (2880, 16000)}[PLAN.scale],
-    "score": {"smoke": (5, 1500), "quick": (30, 5000), "paper": (480, 16000)}[PLAN.scale],
+    "train": {"smoke": (10, 1500), "quick": (120, 5000), "paper": (2880, 16000)}[PLAN.config.scale],
+    "score": {"smoke": (5, 1500), "quick": (30, 5000), "paper": (480, 16000)}[PLAN.config.scale],
 }
 # a GPU that only may be there is counted where the jobs run beside this process
 WITH_GPU = config["device"] == "cuda" or (
@@ -79,7 +88,7 @@ PICTURES = {}
 wildcard_constraints:
     benchmark=one_of(PLAN.benchmarks),
     seed=r"\d+",
-    dataset=one_of([*LOADER.datasets, *PLAN.generated]),
+    dataset=one_of([*REGISTRY, *PLAN.user_images, *PLAN.generated]),
     split="train|test",
     shape=r"\d+x\d+x\d+",
     method=PLAN.named("methods"),

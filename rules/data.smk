@@ -34,7 +34,7 @@ rule prepare:
     conda:
         "../envs/environment.yaml"
     params:
-        **PLAN.code("data/prepare.py"),
+        **PARAMS.code("data/prepare.py"),
         decoder=lambda w: REGISTRY[w.dataset].decoder,
         files=lambda w: {
             file: REGISTRY[files_of_dataset(w)].files[file].digest
@@ -57,15 +57,15 @@ rule prepare_own:
     log:
         "results/logs/prepare/{shape}/{dataset}/{split}.log",
     wildcard_constraints:
-        dataset=one_of(LOADER.own),
+        dataset=one_of(PLAN.user_images),
     group:
         "images"
     conda:
         "../envs/environment.yaml"
     params:
-        **PLAN.code("data/prepare_own.py"),
-        about=lambda w: LOADER.own[w.dataset],
-        stamp=PLAN.stamp,
+        **PARAMS.code("data/prepare_own.py"),
+        about=lambda w: PLAN.user_images[w.dataset],
+        stamp=PARAMS.stamp,
     script:
         "../workflow_scripts/data/prepare_own.py"
 
@@ -84,7 +84,7 @@ rule generate_noise:
     conda:
         "../envs/environment.yaml"
     params:
-        **PLAN.code("data/generate_noise.py"),
+        **PARAMS.code("data/generate_noise.py"),
         classes=None,
     script:
         "../workflow_scripts/data/generate_noise.py"
@@ -93,7 +93,7 @@ rule generate_noise:
 use rule generate_noise as generate_id_noise with:
     "Draw a noise set around a benchmark's ID images."
     input:
-        unpack(edges(PLAN.noise_source)),
+        unpack(edges(INPUTS.noise_source)),
     output:
         images=update("data/prepared/{shape}/{dataset}_{benchmark}/test.npz"),
         manifest=update("data/prepared/{shape}/{dataset}_{benchmark}/test.json"),
@@ -102,4 +102,4 @@ use rule generate_noise as generate_id_noise with:
     wildcard_constraints:
         dataset=one_of(ID_NOISES),
     params:
-        classes=PLAN.classes,
+        classes=PARAMS.classes,

@@ -22,7 +22,7 @@ if config["study"]:
         conda:
             "../envs/environment.yaml"
         params:
-            **PLAN.code("tables/record.py"),
+            **PARAMS.code("tables/record.py"),
             study=config["study"],
             root=os.path.relpath(ROOT),
         script:
@@ -42,7 +42,7 @@ rule book:
     conda:
         "../envs/environment.yaml"
     params:
-        **PLAN.code("tables/book.py"),
+        **PARAMS.code("tables/book.py"),
         root=os.path.relpath(ROOT),
     script:
         "../workflow_scripts/tables/book.py"
@@ -53,7 +53,7 @@ rule reference:
     input:
         sorted(
             os.path.relpath(path)
-            for folder in ("schemas", "benchmarks/recipes")
+            for folder in ("benchmarks/recipes",)
             for path in ROOT.glob(f"{folder}/**/*.yaml")
         ),
         config=os.path.relpath(ROOT / "config.yaml"),
@@ -65,7 +65,7 @@ rule reference:
     conda:
         "../envs/environment.yaml"
     params:
-        **PLAN.code("tables/reference.py"),
+        **PARAMS.code("tables/reference.py"),
         root=os.path.relpath(ROOT),
     script:
         "../workflow_scripts/tables/reference.py"

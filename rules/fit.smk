@@ -4,19 +4,19 @@
 rule train:
     "Template: train a model."
     input:
-        unpack(edges(PLAN.models_and_images)),
-        weights=PLAN.weights,
+        unpack(edges(INPUTS.models_and_images)),
+        weights=INPUTS.weights,
     output:
-        model=update(f"{PLAN.run}/models/{{model}}/model.pt"),
-        model_digest=update(f"{PLAN.run}/models/{{model}}/model.pt.sha256"),
-        states=update(f"{PLAN.run}/models/{{model}}/states.pt"),
-        states_digest=update(f"{PLAN.run}/models/{{model}}/states.pt.sha256"),
-        config=update(f"{PLAN.run}/models/{{model}}/config.json"),
-        history=update(f"{PLAN.run}/models/{{model}}/history.csv"),
+        model=update(RUN.model("{model}", "model.pt")),
+        model_digest=update(RUN.model("{model}", "model.pt.sha256")),
+        states=update(RUN.model("{model}", "states.pt")),
+        states_digest=update(RUN.model("{model}", "states.pt.sha256")),
+        config=update(RUN.model("{model}", "config.json")),
+        history=update(RUN.model("{model}", "history.csv")),
     log:
-        f"{PLAN.log}/models/{{model}}.log",
+        f"{LOG.folder}/models/{{model}}.log",
     benchmark:
-        f"{PLAN.cost}/models/{{model}}.jsonl"
+        f"{COST.folder}/models/{{model}}.jsonl"
     wildcard_constraints:
         model="(?!)",
     conda:
@@ -25,15 +25,15 @@ rule train:
     resources:
         **requests("train"),
     params:
-        **PLAN.code("models/train.py"),
-        module=PLAN.module,
+        **PARAMS.code("models/train.py"),
+        module=PARAMS.module,
         settings=PLAN.settings,
-        models=PLAN.edges,
-        snapshots=PLAN.keeps_snapshots,
-        classes=PLAN.classes,
+        models=PARAMS.edges,
+        snapshots=PARAMS.keeps_snapshots,
+        classes=PARAMS.classes,
         validation=None,
         precision=config["precision"],
-        chosen=PLAN.chosen_code("models/train.py"),
+        chosen=PARAMS.chosen_code("models/train.py"),
     script:
         "../workflow_scripts/models/train.py"
 
@@ -47,20 +47,20 @@ use rule train as train_classifier with:
 rule generate:
     "Template: draw pseudo-OOD images."
     input:
-        unpack(edges(PLAN.models_and_images)),
+        unpack(edges(INPUTS.models_and_images)),
     output:
-        samples=update(f"{PLAN.run}/pseudo_ood/{{method}}/samples.npz"),
+        samples=update(RUN.pseudo_ood("{method}", "samples.npz")),
         grid=report(
-            update(f"{PLAN.run}/pseudo_ood/{{method}}/grid.png"),
+            update(RUN.pseudo_ood("{method}", "grid.png")),
             caption="captions/pseudo_ood.rst",
             category="{benchmark}",
             subcategory="pseudo-OOD",
             labels={"picture": "{method}"},
         ),
     log:
-        f"{PLAN.log}/pseudo_ood/{{method}}.log",
+        f"{LOG.folder}/pseudo_ood/{{method}}.log",
     benchmark:
-        f"{PLAN.cost}/pseudo_ood/{{method}}.jsonl"
+        f"{COST.folder}/pseudo_ood/{{method}}.jsonl"
     wildcard_constraints:
         method="(?!)",
     group:
@@ -71,37 +71,37 @@ rule generate:
     resources:
         **requests("score"),
     params:
-        **PLAN.code("models/generate.py"),
-        module=PLAN.module,
+        **PARAMS.code("models/generate.py"),
+        module=PARAMS.module,
         settings=PLAN.settings,
-        models=PLAN.edges,
-        classes=PLAN.classes,
+        models=PARAMS.edges,
+        classes=PARAMS.classes,
         validation=None,
         precision=config["precision"],
-        chosen=PLAN.chosen_code("models/generate.py"),
+        chosen=PARAMS.chosen_code("models/generate.py"),
     script:
         "../workflow_scripts/models/generate.py"
 
 
 DETECTOR = {
-    "detector": update(f"{PLAN.run}/detectors/{{method}}/detector{{chosen}}.pt"),
-    "detector_digest": update(f"{PLAN.run}/detectors/{{method}}/detector{{chosen}}.pt.sha256"),
-    "snapshots": update(f"{PLAN.run}/detectors/{{method}}/snapshots{{chosen}}.pt"),
-    "snapshots_digest": update(f"{PLAN.run}/detectors/{{method}}/snapshots{{chosen}}.pt.sha256"),
-    "config": update(f"{PLAN.run}/detectors/{{method}}/detector{{chosen}}.json"),
+    "detector": update(RUN.detector("{method}", "detector{chosen}.pt")),
+    "detector_digest": update(RUN.detector("{method}", "detector{chosen}.pt.sha256")),
+    "snapshots": update(RUN.detector("{method}", "snapshots{chosen}.pt")),
+    "snapshots_digest": update(RUN.detector("{method}", "snapshots{chosen}.pt.sha256")),
+    "config": update(RUN.detector("{method}", "detector{chosen}.json")),
 }
 
 
 rule fit:
     "Template: fit a detector."
     input:
-        unpack(edges(PLAN.models_and_images)),
+        unpack(edges(INPUTS.models_and_images)),
     output:
         **DETECTOR,
     log:
-        f"{PLAN.log}/detectors/{{method}}{{chosen}}.log",
+        f"{LOG.folder}/detectors/{{method}}{{chosen}}.log",
     benchmark:
-        f"{PLAN.cost}/detectors/{{method}}{{chosen}}.jsonl"
+        f"{COST.folder}/detectors/{{method}}{{chosen}}.jsonl"
     wildcard_constraints:
         method="(?!)",
     group:
@@ -112,14 +112,14 @@ rule fit:
     resources:
         **requests("train"),
     params:
-        **PLAN.code("models/fit.py"),
-        module=PLAN.module,
+        **PARAMS.code("models/fit.py"),
+        module=PARAMS.module,
         settings=PLAN.settings,
-        models=PLAN.edges,
-        snapshots=PLAN.keeps_snapshots,
-        classes=PLAN.classes,
+        models=PARAMS.edges,
+        snapshots=PARAMS.keeps_snapshots,
+        classes=PARAMS.classes,
         validation=None,
         precision=config["precision"],
-        chosen=PLAN.chosen_code("models/fit.py"),
+        chosen=PARAMS.chosen_code("models/fit.py"),
     script:
         "../workflow_scripts/models/fit.py"

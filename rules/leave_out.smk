@@ -4,29 +4,29 @@
 use rule train as train_leave_out_member with:
     "Train a member, which leaves one group of classes out, or none."
     input:
-        unpack(edges(PLAN.id_images, PLAN.validation_images)),
-        weights=PLAN.weights,
+        unpack(edges(INPUTS.id_images, INPUTS.validation_images)),
+        weights=INPUTS.weights,
     wildcard_constraints:
         model=PLAN.models_of_type("leave_out_member", "plain_member"),
     params:
-        validation=PLAN.validation_set,
+        validation=PARAMS.validation_set,
 
 
 use rule fit as calibrate_leave_out with:
     "Choose temperature and input step on the validation sets."
     input:
-        unpack(edges(PLAN.models_and_states, PLAN.id_images, PLAN.validation_images)),
+        unpack(edges(INPUTS.models_and_states, INPUTS.id_images, INPUTS.validation_images)),
     output:
         **DETECTOR,
-        calibration=update(f"{PLAN.run}/detectors/{{method}}/calibration{{chosen}}.csv"),
+        calibration=update(RUN.detector("{method}", "calibration{chosen}.csv")),
     wildcard_constraints:
         method=PLAN.methods_of("leave_out"),
     params:
-        validation=PLAN.validation_set,
+        validation=PARAMS.validation_set,
 
 
 ENSEMBLES = {
-    benchmark: PLAN.list_methods(benchmark, lambda settings: settings["pipeline"] == "leave_out")
+    benchmark: PLAN.list_methods(benchmark, lambda one: one.pipeline == "leave_out")
     for benchmark in PLAN.benchmarks
 }
 # their files, below the folder of a benchmark
@@ -34,8 +34,8 @@ CALIBRATIONS = {
     benchmark: [
         f"seed{seed}/detectors/{method}/calibration{SUFFIXES[protocol]}"
         for method in methods
-        for seed in PLAN.seeds
-        for protocol in PLAN.protocols_of(benchmark, method)
+        for seed in PLAN.config.seeds
+        for protocol in JOBS.protocols_of(benchmark, method)
         if protocol != "oracle"
     ]
     for benchmark, methods in ENSEMBLES.items()
@@ -45,7 +45,8 @@ PICTURES["calibration"] = {
     "names": lambda benchmark: CALIBRATIONS[benchmark],
     "inputs": lambda w: {
         "files": [
-            f"results/{PLAN.scale}/{w.benchmark}/{name}.csv" for name in CALIBRATIONS[w.benchmark]
+            f"{layout.RESULTS}/{PLAN.config.scale}/{w.benchmark}/{name}.csv"
+            for name in CALIBRATIONS[w.benchmark]
         ]
     },
 }
@@ -53,10 +54,10 @@ PICTURES["calibration"] = {
 PICTURES["temperatures"] = {
     "names": lambda benchmark: [
         f"{method}/{ood}"
-        for method in ENSEMBLES[benchmark] * ("oracle" in PLAN.protocols)
-        for ood in PLAN.ood_names(benchmark)
+        for method in ENSEMBLES[benchmark] * ("oracle" in PLAN.config.protocols)
+        for ood in JOBS.ood_names(benchmark)
     ],
-    "inputs": lambda w: PLAN.score_files(
-        w.benchmark, PLAN.seeds[:1], ENSEMBLES[w.benchmark], ".oracle"
+    "inputs": lambda w: INPUTS.score_files(
+        w.benchmark, PLAN.config.seeds[:1], ENSEMBLES[w.benchmark], ".oracle"
     ),
 }

@@ -17,41 +17,41 @@ use rule train as train_oodgen_classifier with:
 use rule generate as generate_oodgen with:
     "Draw type I and type II images."
     input:
-        unpack(edges(PLAN.models_and_images, PLAN.id_test_images)),
+        unpack(edges(INPUTS.models_and_images, INPUTS.id_test_images)),
     output:
-        type1=update(f"{PLAN.run}/pseudo_ood/{{model}}/type1.npz"),
-        type2=update(f"{PLAN.run}/pseudo_ood/{{model}}/type2.npz"),
-        test=update(f"{PLAN.run}/pseudo_ood/{{model}}/test.npz"),
-        manifest=update(f"{PLAN.run}/pseudo_ood/{{model}}/test.json"),
+        type1=update(RUN.pseudo_ood("{model}", "type1.npz")),
+        type2=update(RUN.pseudo_ood("{model}", "type2.npz")),
+        test=update(RUN.pseudo_ood("{model}", "test.npz")),
+        manifest=update(RUN.pseudo_ood("{model}", "test.json")),
         grid=report(
-            update(f"{PLAN.run}/pseudo_ood/{{model}}/grid.png"),
+            update(RUN.pseudo_ood("{model}", "grid.png")),
             caption="captions/type1_type2.rst",
             category="{benchmark}",
             subcategory="pseudo-OOD",
             labels={"picture": "{model}"},
         ),
         latents=report(
-            update(f"{PLAN.run}/pseudo_ood/{{model}}/latents.png"),
+            update(RUN.pseudo_ood("{model}", "latents.png")),
             caption="captions/latents.rst",
             category="{benchmark}",
             subcategory="pseudo-OOD",
             labels={"picture": "{model}, latents"},
         ),
     log:
-        f"{PLAN.log}/pseudo_ood/{{model}}.log",
+        f"{LOG.folder}/pseudo_ood/{{model}}.log",
     benchmark:
-        f"{PLAN.cost}/pseudo_ood/{{model}}.jsonl"
+        f"{COST.folder}/pseudo_ood/{{model}}.jsonl"
     wildcard_constraints:
         model=PLAN.models_of_type("oodgen_classifier"),
     params:
         # not those of training
-        settings=lambda w: {"generation": PLAN.settings(w)["generation"]},
+        settings=lambda w: PLAN.settings(w)["generation"],
         models=lambda w: {"vae": PLAN.settings(w)["vae"]},
 
 
 PICTURES["interpolations"] = {
     "tested": False,
     "names": lambda benchmark: PLAN.list_models(benchmark, "oodgen_cvae"),
-    "inputs": lambda w: PLAN.id_images(w) | PLAN.model_files(w, "oodgen_cvae"),
+    "inputs": lambda w: INPUTS.id_images(w) | INPUTS.model_files(w, "oodgen_cvae"),
     "heavy": True,
 }

@@ -3,44 +3,46 @@
 PICTURES |= {
     "curves": {
         "tested": False,
-        "names": PLAN.trained,
+        "names": JOBS.trained,
         "inputs": lambda w: {
             "files": [
-                f"results/{PLAN.scale}/{w.benchmark}/{name}/history.csv"
-                for name in PLAN.trained(w.benchmark)
+                f"results/{PLAN.config.scale}/{w.benchmark}/{name}/history.csv"
+                for name in JOBS.trained(w.benchmark)
             ]
         },
     },
     "roc": {
-        "names": PLAN.ood_names,
-        "inputs": lambda w: PLAN.score_files(w.benchmark, PLAN.seeds, PLAN.of(w).methods),
+        "names": JOBS.ood_names,
+        "inputs": lambda w: INPUTS.score_files(w.benchmark, PLAN.config.seeds, PLAN.of(w).methods),
         "methods": lambda b: list(PLAN.benchmarks[b].methods),
     },
     "f1": {
-        "names": lambda b: PLAN.ood_names(b) * bool(PLAN.classifying(b)),
-        "inputs": lambda w: PLAN.score_files(
-            w.benchmark, PLAN.seeds, PLAN.classifying(w.benchmark)
+        "names": lambda b: JOBS.ood_names(b) * bool(JOBS.classifying(b)),
+        "inputs": lambda w: INPUTS.score_files(
+            w.benchmark, PLAN.config.seeds, JOBS.classifying(w.benchmark)
         ),
-        "methods": PLAN.classifying,
+        "methods": JOBS.classifying,
         "table": True,
     },
     "histograms": {
         "names": lambda b: list(PLAN.benchmarks[b].methods),
-        "inputs": lambda w: PLAN.score_files(w.benchmark, PLAN.seeds[:1], PLAN.of(w).methods),
+        "inputs": lambda w: INPUTS.score_files(
+            w.benchmark, PLAN.config.seeds[:1], PLAN.of(w).methods
+        ),
     },
     "trajectory": {
-        "names": lambda b: PLAN.ood_names(b) * bool(PLAN.with_trajectory(b)),
-        "inputs": lambda w: PLAN.score_files(
-            w.benchmark, PLAN.seeds, PLAN.with_trajectory(w.benchmark), ".oracle"
+        "names": lambda b: JOBS.ood_names(b) * bool(JOBS.with_trajectory(b)),
+        "inputs": lambda w: INPUTS.score_files(
+            w.benchmark, PLAN.config.seeds, JOBS.with_trajectory(w.benchmark), ".oracle"
         ),
-        "methods": PLAN.with_trajectory,
+        "methods": JOBS.with_trajectory,
     },
     "extremes": {
-        "names": lambda b: [f"{ood}/{method}" for method, ood in PLAN.ranked(b)],
-        "inputs": lambda w: PLAN.test_sets(w)
-        | PLAN.score_files(w.benchmark, PLAN.seeds[:1], PLAN.of(w).methods),
+        "names": lambda b: [f"{ood}/{method}" for method, ood in JOBS.ranked(b)],
+        "inputs": lambda w: INPUTS.test_sets(w)
+        | INPUTS.score_files(w.benchmark, PLAN.config.seeds[:1], PLAN.of(w).methods),
     },
-    "image_sets": {"names": lambda b: ["image_sets"], "inputs": PLAN.test_sets},
+    "image_sets": {"names": lambda b: ["image_sets"], "inputs": INPUTS.test_sets},
     "heatmap": {
         # the report sorts by name
         "title": "(heat map)",
@@ -65,7 +67,13 @@ for BENCHMARK in PLAN.benchmarks:
                 [
                     report(
                         update(
-                            f"{PLAN.plots}/{{benchmark}}/{{kind}}/{picture}.{config['figure_format']}"
+                            figure(
+                                PLAN.config.scale,
+                                "{benchmark}",
+                                "{kind}",
+                                picture,
+                                config["figure_format"],
+                            )
                         ),
                         caption=f"captions/{KIND}.rst",
                         category="{benchmark}",
@@ -75,11 +83,11 @@ for BENCHMARK in PLAN.benchmarks:
                     for picture in DRAWN
                 ],
                 tables=[
-                    update(f"{PLAN.plots}/{{benchmark}}/{{kind}}/{picture}.csv")
+                    update(figure(PLAN.config.scale, "{benchmark}", "{kind}", picture, "csv"))
                     for picture in DRAWN * ONE.get("table", False)
                 ],
             log:
-                f"results/logs/plots/{PLAN.scale}/{{benchmark}}/{{kind}}.log",
+                f"results/logs/plots/{PLAN.config.scale}/{{benchmark}}/{{kind}}.log",
             wildcard_constraints:
                 benchmark=BENCHMARK,
                 kind=KIND,
@@ -91,20 +99,20 @@ for BENCHMARK in PLAN.benchmarks:
             resources:
                 **(requests("score") if ONE.get("heavy") else {}),
             params:
-                **PLAN.code(f"plots/{KIND}.py"),
+                **PARAMS.code(f"plots/{KIND}.py"),
                 **(
-                    {"styled": PLAN.all_methods(), "reference": PLAN.reference}
+                    {"styled": JOBS.all_methods(), "reference": PLAN.config.reference}
                     if "methods" in ONE
                     else {}
                 ),
                 names=DRAWN,
-                run=f"results/{PLAN.scale}/{BENCHMARK}",
-                scale=PLAN.scale,
+                run=f"results/{PLAN.config.scale}/{BENCHMARK}",
+                scale=PLAN.config.scale,
                 # what decides how a method's line looks
-                seeds=PLAN.seeds if "methods" in ONE else PLAN.seeds[:1],
-                classes=PLAN.classes,
+                seeds=PLAN.config.seeds if "methods" in ONE else PLAN.config.seeds[:1],
+                classes=PARAMS.classes,
                 methods=ONE.get("methods", lambda b: None)(BENCHMARK),
-                parts=PLAN.parts if ONE.get("tested", True) else None,
+                parts=PARAMS.parts if ONE.get("tested", True) else None,
                 datasets=PLAN.sets[BENCHMARK] if ONE.get("tested", True) else None,
                 precision=config["precision"],
             script:

@@ -1,6 +1,6 @@
 """Scores and metrics of every method on every image set. No method is named here."""
 
-for BENCHMARK, JOB, METHODS, SUFFIX in PLAN.scoring_jobs():
+for BENCHMARK, JOB, METHODS, SUFFIX in JOBS.scoring():
 
     rule:
         "Score all image sets of a benchmark with methods that share a network."
@@ -9,8 +9,8 @@ for BENCHMARK, JOB, METHODS, SUFFIX in PLAN.scoring_jobs():
         input:
             unpack(
                 edges(
-                    PLAN.test_sets,
-                    lambda w, methods=METHODS, suffix=SUFFIX: PLAN.detector_files(
+                    INPUTS.test_sets,
+                    lambda w, methods=METHODS, suffix=SUFFIX: INPUTS.detector_files(
                         w.benchmark, w.seed, methods, suffix
                     ),
                 )
@@ -18,15 +18,15 @@ for BENCHMARK, JOB, METHODS, SUFFIX in PLAN.scoring_jobs():
         output:
             update(
                 [
-                    f"{PLAN.run}/scores/{method}/{dataset}{SUFFIX}.parquet"
+                    RUN.scores(method, dataset, SUFFIX)
                     for method in METHODS
                     for dataset in PLAN.sets[BENCHMARK]
                 ]
             ),
         log:
-            f"{PLAN.log}/scores/{JOB}{SUFFIX}.log",
+            f"{LOG.folder}/scores/{JOB}{SUFFIX}.log",
         benchmark:
-            f"{PLAN.cost}/scores/{JOB}{SUFFIX}.jsonl"
+            f"{COST.folder}/scores/{JOB}{SUFFIX}.jsonl"
         wildcard_constraints:
             benchmark=BENCHMARK,
         group:
@@ -36,39 +36,29 @@ for BENCHMARK, JOB, METHODS, SUFFIX in PLAN.scoring_jobs():
         resources:
             **requests("score"),
         params:
-            **PLAN.code("evaluation/score.py"),
-            methods=PLAN.scored(BENCHMARK, METHODS),
+            **PARAMS.code("evaluation/score.py"),
+            methods=PARAMS.scored(BENCHMARK, METHODS),
             datasets=PLAN.sets[BENCHMARK],
             suffix=SUFFIX,
-            classes=PLAN.classes,
+            classes=PARAMS.classes,
             precision=config["precision"],
-            chosen=PLAN.scoring_code(BENCHMARK, METHODS),
+            chosen=PARAMS.scoring_code("evaluation/score.py", BENCHMARK, METHODS),
         script:
             "../workflow_scripts/evaluation/score.py"
 
 
-for BENCHMARK, SUFFIX in PLAN.evaluation_jobs():
+for BENCHMARK, SUFFIX in JOBS.evaluation():
 
     rule:
         "Judge a method on every OOD set of a benchmark."
         name:
             name_of("evaluate", BENCHMARK, SUFFIX)
         input:
-            [
-                f"{PLAN.run}/scores/{{method}}/{dataset}{SUFFIX}.parquet"
-                for dataset in PLAN.sets[BENCHMARK]
-            ],
+            [RUN.scores("{method}", dataset, SUFFIX) for dataset in PLAN.sets[BENCHMARK]],
         output:
-            update(
-                [
-                    f"{PLAN.run}/metrics/{{method}}/{name}{SUFFIX}.json"
-                    for name in [*PLAN.ood_names(BENCHMARK), "made_from"]
-                ]
-            ),
-            # what is needed to use a detector outside of the workflow
-            about=update([f"{PLAN.run}/detectors/{{method}}/about.json"] * (not SUFFIX)),
+            update([RUN.metrics("{method}", name, SUFFIX) for name in JOBS.ood_names(BENCHMARK)]),
         log:
-            f"{PLAN.log}/metrics/{{method}}{SUFFIX}.log",
+            f"{LOG.folder}/metrics/{{method}}{SUFFIX}.log",
         wildcard_constraints:
             benchmark=BENCHMARK,
         group:
@@ -76,36 +66,37 @@ for BENCHMARK, SUFFIX in PLAN.evaluation_jobs():
         conda:
             "../envs/environment.yaml"
         params:
-            **PLAN.code("evaluation/evaluate.py"),
-            pairs=PLAN.pairs,
-            test_scores_seen=PLAN.test_scores_seen,
+            **PARAMS.code("evaluation/evaluate.py"),
+            pairs=PARAMS.pairs,
+            test_scores_seen=PARAMS.test_scores_seen,
             suffix=SUFFIX,
-            scale=PLAN.scale,
+            scale=PLAN.config.scale,
             bootstrap=config["bootstrap"],
-            made_from=lambda w: PLAN.made_from(w.benchmark, w.method),
-            detector=lambda w: PLAN.scored(w.benchmark, [w.method])[w.method] | PLAN.known(w),
-            precision=config["precision"],
         script:
             "../workflow_scripts/evaluation/evaluate.py"
 
 
-for BENCHMARK in PLAN.compared():
+for BENCHMARK in PLAN.benchmarks:
 
     rule:
-        "Compare the methods of a benchmark with their reference methods, on the same images."
+        "Say what each detector is and what its metrics follow from: for its use outside, and for the tables."
         name:
-            name_of("compare", BENCHMARK)
+            name_of("describe", BENCHMARK)
         input:
-            lambda w: PLAN.score_files(w.benchmark, [w.seed], PLAN.of(w).methods)["files"],
+            [
+                RUN.scores(method, PLAN.benchmarks[BENCHMARK].dataset)
+                for method in PLAN.benchmarks[BENCHMARK].methods
+            ],
         output:
             update(
                 [
-                    f"{PLAN.run}/metrics/{method}/against_reference.json"
-                    for method in PLAN.against_reference(BENCHMARK)
+                    path
+                    for method in PLAN.benchmarks[BENCHMARK].methods
+                    for path in JOBS.described(RUN, BENCHMARK, method)
                 ]
             ),
         log:
-            f"{PLAN.log}/compare.log",
+            f"{LOG.folder}/describe.log",
         wildcard_constraints:
             benchmark=BENCHMARK,
         group:
@@ -113,12 +104,52 @@ for BENCHMARK in PLAN.compared():
         conda:
             "../envs/environment.yaml"
         params:
-            **PLAN.code("tables/compare.py"),
-            references=lambda w: PLAN.against_reference(w.benchmark),
-            methods=lambda w: {
-                method: PLAN.made_from(w.benchmark, method)["digest"]
+            **PARAMS.code("evaluation/describe.py"),
+            scale=PLAN.config.scale,
+            made_from=lambda w: {
+                method: PARAMS.made_from(w.benchmark, method) for method in PLAN.of(w).methods
+            },
+            suffixes=lambda w: {
+                method: [SUFFIXES[one] for one in JOBS.protocols_of(w.benchmark, method)]
                 for method in PLAN.of(w).methods
             },
-            parts=PLAN.parts,
+            detectors=lambda w: PARAMS.scored(w.benchmark, list(PLAN.of(w).methods)),
+            known=PARAMS.known,
+            precision=config["precision"],
+        script:
+            "../workflow_scripts/evaluation/describe.py"
+
+
+for BENCHMARK in JOBS.compared():
+
+    rule:
+        "Compare the methods of a benchmark with their reference methods, on the same images."
+        name:
+            name_of("compare", BENCHMARK)
+        input:
+            lambda w: INPUTS.score_files(w.benchmark, [w.seed], PLAN.of(w).methods)["files"],
+        output:
+            update(
+                [
+                    RUN.metrics(method, layout.AGAINST_REFERENCE)
+                    for method in JOBS.against_reference(BENCHMARK)
+                ]
+            ),
+        log:
+            f"{LOG.folder}/compare.log",
+        wildcard_constraints:
+            benchmark=BENCHMARK,
+        group:
+            "compare"
+        conda:
+            "../envs/environment.yaml"
+        params:
+            **PARAMS.code("tables/compare.py"),
+            references=lambda w: JOBS.against_reference(w.benchmark),
+            methods=lambda w: {
+                method: PARAMS.made_from(w.benchmark, method)["digest"]
+                for method in PLAN.of(w).methods
+            },
+            parts=PARAMS.parts,
         script:
             "../workflow_scripts/tables/compare.py"

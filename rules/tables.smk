@@ -4,8 +4,8 @@
 rule tables:
     "Gather the tables."
     input:
-        metrics=PLAN.metrics(),
-        comparisons=PLAN.comparisons(),
+        metrics=JOBS.metrics(),
+        comparisons=JOBS.comparisons(),
         # relative, so that the finished workflow can be moved
         published=os.path.relpath(ROOT / "benchmarks" / "published.csv"),
     output:
@@ -24,8 +24,8 @@ rule tables:
     conda:
         "../envs/environment.yaml"
     params:
-        **PLAN.code("tables/gather.py"),
-        metrics=PLAN.metrics(),
+        **PARAMS.code("tables/gather.py"),
+        metrics=JOBS.metrics(),
         root=os.path.relpath(ROOT),
         positive=config["positive"],
     script:
@@ -42,23 +42,21 @@ use rule tables as available with:
     log:
         "results/logs/available.log",
     params:
-        metrics=[path for path in PLAN.metrics() if os.path.exists(path)],
+        metrics=[path for path in JOBS.metrics() if os.path.exists(path)],
 
 
-for BENCHMARK in [one for one in PLAN.benchmarks if PLAN.ranked(one)]:
+for BENCHMARK in [one for one in PLAN.benchmarks if JOBS.ranked(one)]:
 
     rule:
         "Rank a user's own images by score, with their files' names."
         name:
             name_of("rank", BENCHMARK)
         input:
-            lambda w: PLAN.score_files(w.benchmark, [w.seed], PLAN.of(w).methods)["files"],
+            lambda w: INPUTS.score_files(w.benchmark, [w.seed], PLAN.of(w).methods)["files"],
         output:
-            update(
-                [f"{PLAN.run}/ranked/{method}/{ood}.csv" for method, ood in PLAN.ranked(BENCHMARK)]
-            ),
+            update([RUN.ranked(method, ood) for method, ood in JOBS.ranked(BENCHMARK)]),
         log:
-            f"{PLAN.log}/rank.log",
+            f"{LOG.folder}/rank.log",
         wildcard_constraints:
             benchmark=BENCHMARK,
         group:
@@ -66,9 +64,9 @@ for BENCHMARK in [one for one in PLAN.benchmarks if PLAN.ranked(one)]:
         conda:
             "../envs/environment.yaml"
         params:
-            **PLAN.code("tables/rank.py"),
-            ranked=PLAN.ranked(BENCHMARK),
-            parts=PLAN.parts,
-            classes=PLAN.class_names,
+            **PARAMS.code("tables/rank.py"),
+            ranked=JOBS.ranked(BENCHMARK),
+            parts=PARAMS.parts,
+            classes=PARAMS.class_names,
         script:
             "../workflow_scripts/tables/rank.py"

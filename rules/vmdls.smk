@@ -4,12 +4,12 @@
 use rule train as train_vmdls_encoder with:
     "Train the latent space, from scratch or from a classifier's backbone."
     input:
-        unpack(edges(PLAN.models_and_images, PLAN.validation_images)),
-        weights=PLAN.weights,
+        unpack(edges(INPUTS.models_and_images, INPUTS.validation_images)),
+        weights=INPUTS.weights,
     wildcard_constraints:
         model=PLAN.models_of_type("vmdls_encoder"),
     params:
-        validation=PLAN.validation_set,
+        validation=PARAMS.validation_set,
 
 
 use rule train as train_vmdls_autoencoder with:
@@ -21,11 +21,11 @@ use rule train as train_vmdls_autoencoder with:
 use rule fit as fit_gaussians with:
     "Fit a Gaussian to the features of every class."
     input:
-        unpack(edges(PLAN.models_and_states, PLAN.id_images)),
+        unpack(edges(INPUTS.models_and_states, INPUTS.id_images)),
     wildcard_constraints:
         method=PLAN.methods_of("vmdls"),
     params:
-        validation=PLAN.validation_set,
+        validation=PARAMS.validation_set,
 
 
 # the first method that uses each encoder
@@ -41,13 +41,13 @@ WITH_LATENTS = {
 }
 PICTURES["vmdls_latents"] = {
     "names": lambda benchmark: WITH_LATENTS[benchmark],
-    "inputs": lambda w: PLAN.id_images(w)
-    | PLAN.test_sets(w)
-    | PLAN.detector_files(w.benchmark, PLAN.seeds[0], WITH_LATENTS[w.benchmark]),
+    "inputs": lambda w: INPUTS.id_images(w)
+    | INPUTS.test_sets(w)
+    | INPUTS.detector_files(w.benchmark, PLAN.config.seeds[0], WITH_LATENTS[w.benchmark]),
     "heavy": True,
 }
 PICTURES["reconstructions"] = {
     "names": lambda benchmark: PLAN.list_models(benchmark, "vmdls_autoencoder"),
-    "inputs": lambda w: PLAN.test_sets(w) | PLAN.model_files(w, "vmdls_autoencoder"),
+    "inputs": lambda w: INPUTS.test_sets(w) | INPUTS.model_files(w, "vmdls_autoencoder"),
     "heavy": True,
 }

@@ -2,8 +2,9 @@
 
 from ood.errors import InputError
 from ood.evaluation import metrics
-from ood.evaluation.scores import load_about, load_scores, score_file
+from ood.evaluation.scores import load_about, load_scores
 from ood.files import save_json
+from ood.layout import Seed
 from support.job import job
 
 
@@ -45,14 +46,13 @@ def evaluate(known: dict, unknown: dict, pair: dict, suffix: str, resamples: int
 with job(snakemake, several=True) as work:
     params, wildcards = snakemake.params, snakemake.wildcards
     suffix, oracle = params.suffix, params.suffix == ".oracle"
-    folder = f"results/{params.scale}/{wildcards.benchmark}/seed{wildcards.seed}"
-    aside = ("pairs", "made_from", "detector", "precision")
-    shared = {k: v for k, v in params.items() if k not in aside}
+    seed = Seed.of(params.scale, wildcards.benchmark, wildcards.seed)
+    shared = {name: value for name, value in params.items() if name != "pairs"}
     known, about = None, None
     for ood, pair in params.pairs.items():
-        path = f"{folder}/metrics/{wildcards.method}/{ood}{suffix}.json"
+        path = seed.metrics(wildcards.method, ood, suffix)
         files = [
-            score_file(folder, wildcards.method, {"dataset": pair[name]}, suffix)
+            seed.scores(wildcards.method, pair[name], suffix)
             for name in ("id_dataset", "ood_dataset")
         ]
         key = work.key(files, pair, shared)
@@ -97,23 +97,3 @@ with job(snakemake, several=True) as work:
         }
         with work.make(path, key) as temporary:
             save_json(temporary, row | {"lineage": work.lineage()})
-    # what the tables ask: would today's settings and code make these again?
-    path = f"{folder}/metrics/{wildcards.method}/made_from{suffix}.json"
-    key = work.key([], params.made_from)
-    if not work.is_up_to_date(path, key):
-        with work.make(path, key) as temporary:
-            save_json(temporary, params.made_from)
-    # a detector that is used outside of the workflow knows its threshold
-    if not suffix:
-        one = params.detector
-        path = f"{folder}/detectors/{wildcards.method}/about.json"
-        file = score_file(folder, wildcards.method, one)
-        code = {name: value for name, value in params.items() if name.startswith("code_")}
-        key = work.key([file], one, params.precision, code)
-        if not work.is_up_to_date(path, key):
-            accepted = load_scores(file, one["labels"], ["score"])["score"]
-            about = one | {"threshold": metrics.threshold_at(accepted, 0.95)}
-            about |= {"precision": params.precision}
-            about["scoring_batch"] = snakemake.config["scoring_batch"]
-            with work.make(path, key) as temporary:
-                save_json(temporary, about)

@@ -1,39 +1,39 @@
 """Score image sets with the detectors of one or several methods, which share their passes."""
 
 import logging
-from pathlib import Path
 
+from ood.layout import Seed
 from support.job import job
 
 log = logging.getLogger(__name__)
 
 with job(snakemake, several=True) as work:
     params, suffix = snakemake.params, snakemake.params.suffix
-    folder = Path(snakemake.output[0]).parents[2]
+    seed = Seed.containing(snakemake.output[0])
     sets = list(zip(params.datasets, snakemake.input.sets, snakemake.input.manifests, strict=True))
     shared = {k: v for k, v in params.items() if k not in ("datasets", "methods")}
     oracle = suffix == ".oracle"
     chosen_state = "" if oracle else suffix
 
-    def digests(method: str) -> list[Path]:
+    def digests(method: str) -> list[str]:
         """The small files that tell whether a method's detector is another one."""
         one = params.methods[method]
         if one["fitted"]:
-            base = folder / "detectors" / method
             names = [f"detector{chosen_state}.json", f"detector{chosen_state}.pt.sha256"]
-            return [base / name for name in [*names, *["snapshots.pt.sha256"] * oracle]]
+            names += ["snapshots.pt.sha256"] * oracle
+            return [seed.detector(method, name) for name in names]
         names = ["model.pt.sha256"] + ["states.pt.sha256"] * oracle
         models = [
             m
             for named in one["models"].values()
             for m in ([named] if isinstance(named, str) else named)
         ]
-        return [folder / "models" / model / name for model in models for name in names]
+        return [seed.model(model, name) for model in models for name in names]
 
-    missing: dict[str, dict[str, tuple[Path, str]]] = {}
+    missing: dict[str, dict[str, tuple[str, str]]] = {}
     for method, one in params.methods.items():
         for dataset, _, manifest in sets:
-            path = folder / "scores" / method / f"{dataset}{suffix}.parquet"
+            path = seed.scores(method, dataset, suffix)
             key = work.key([manifest, *digests(method)], one, shared)
             if not work.is_up_to_date(path, key):
                 missing.setdefault(dataset, {})[method] = path, key
@@ -52,9 +52,7 @@ with job(snakemake, several=True) as work:
         with fitting.machine(snakemake) as chosen:
             wanted = dict.fromkeys(method for made in missing.values() for method in made)
             loaded = {
-                method: restore(
-                    folder, method, params.methods[method], chosen, chosen_state, oracle
-                )
+                method: restore(seed, method, params.methods[method], chosen, chosen_state, oracle)
                 for method in wanted
             }
             for dataset, images, manifest in sets:

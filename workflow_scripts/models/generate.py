@@ -11,9 +11,10 @@ with job(snakemake) as work:
 
     output, folder = snakemake.output, Path(snakemake.output.grid).parent
     method = importlib.import_module(snakemake.params.module)
+    settings = method.GENERATED_FROM.read(dict(snakemake.params.settings))
     with fitting.machine(snakemake) as chosen:
         run = fitting.run(snakemake, work, chosen, folder.name, folder)
-        made = method.generate(dict(snakemake.params.settings), fitting.inputs(snakemake), run)
+        made = method.generate(settings, fitting.inputs(snakemake), run)
     for name, image_set in made.sets.items():
         image_set.save(output[name])
     if "manifest" in output.keys():

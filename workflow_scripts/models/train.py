@@ -7,22 +7,24 @@ with job(snakemake) as work:
     import importlib
     from pathlib import Path
 
+    from ood.config.kinds import settings_of
     from ood.files import save_json, save_rows
     from ood.training.model_files import load_weights, save_trained
     from support import model_inputs as fitting
 
     folder = Path(snakemake.output.model).parent
-    settings = dict(snakemake.params.settings)
+    plain = dict(snakemake.params.settings)
+    settings = settings_of("models", plain)
     module = importlib.import_module(snakemake.params.module)
     with fitting.machine(snakemake) as chosen:
         run = fitting.run(snakemake, work, chosen, snakemake.wildcards.model, folder)
-        if released := settings.get("weights"):
-            network = module.NETWORKS[settings["type"]](settings)
-            trained = load_weights(network, released["file"], released["names"])
+        if released := settings.weights:
+            network = module.NETWORKS[settings.type](settings)
+            trained = load_weights(network, released.file, released.names)
         else:
-            train = module.MODELS[settings["type"]]
+            train = module.MODELS[settings.type]
             network, trained = train(settings, fitting.inputs(snakemake), run)
-    parameters = save_trained(folder, settings, network, trained)
+    parameters = save_trained(folder, plain, network, trained)
     record = work.lineage() | fitting.device(chosen, snakemake.threads)
     kept = {"parameters": parameters, "kept_epoch": trained.kept_epoch}
     kept["best_epoch"] = trained.best_epoch

@@ -19,10 +19,8 @@ from ood.detection import contract as detectors
 from ood.detection.files import restore
 from ood.errors import InputError
 from ood.files import load_json
+from ood.layout import ABOUT, detector_folder
 from ood.training.device import Compute
-
-# in a detector's folder: what the workflow knows of it
-ABOUT = "about.json"
 
 
 class Loaded:
@@ -83,5 +81,5 @@ def load(path: str | Path, device: str = "cpu") -> Loaded:
         )
     about = load_json(folder / ABOUT)
     compute = Compute(torch.device(device), about["precision"], about["scoring_batch"])
-    found, known = restore(folder.parents[1], folder.name, about, compute)
+    found, known = restore(*detector_folder(folder), about, compute)
     return Loaded(found[""], about, known["record"], compute)

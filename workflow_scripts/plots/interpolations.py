@@ -6,15 +6,14 @@ from support.job import job
 STEPS = 6
 
 with job(snakemake):
-    from pathlib import Path
-
     import torch
 
     from ood.data.images import to_array, to_unit
+    from ood.layout import Seed
     from ood.methods import oodgen
     from ood.reports import plots
     from ood.training.batches import tensors
-    from ood.training.model_files import TrainedModel
+    from ood.training.model_files import TrainedModel, restore
     from support import model_inputs as fitting
 
     params = snakemake.params
@@ -23,8 +22,8 @@ with job(snakemake):
     heads = ["image", *(f"{share:.0%}" for share in shares.flatten().tolist()), "image"]
     with fitting.machine(snakemake) as chosen:
         for name, path in zip(params.names, snakemake.output, strict=True):
-            saved = TrainedModel(Path(params.run) / f"seed{params.seeds[0]}" / "models" / name)
-            cvae = oodgen.restore_cvae(**saved.content, compute=chosen)
+            saved = TrainedModel(Seed(f"{params.run}/seed{params.seeds[0]}").model_folder(name))
+            cvae = restore(oodgen.build_cvae, saved.content, chosen)
             rows = []
             for k, label in enumerate(params.classes):
                 pair = to_unit(images[labels == k][[0, -1]].to(chosen.device))

@@ -7,24 +7,23 @@ SHOWN = 16
 CANDIDATES = 1000
 
 with job(snakemake):
-    from pathlib import Path
-
     import numpy as np
 
     from ood.data.images import to_tensor, to_unit
+    from ood.layout import Seed
     from ood.methods import likelihood_ratio
     from ood.reports import plots
     from ood.training.model_files import load_model
     from support import model_inputs as fitting
 
     params, loaded = snakemake.params, fitting.test_images(snakemake)
-    folder = Path(params.run) / f"seed{params.seeds[0]}" / "detectors"
+    seed = Seed(f"{params.run}/seed{params.seeds[0]}")
     with fitting.machine(snakemake) as chosen:
         detectors, maps = {}, {}
 
         def load(method: str):
             if method not in detectors:
-                content = load_model(folder / method / "detector.pt")
+                content = load_model(seed.detector(method))
                 detectors[method] = likelihood_ratio.load(content, chosen)
             return detectors[method]
 

@@ -6,11 +6,10 @@ from support.job import job
 COLUMNS = 10
 
 with job(snakemake):
-    from pathlib import Path
-
     import torch
 
     from ood.data.images import to_array, to_tensor, to_unit
+    from ood.layout import Seed
     from ood.methods import vmdls
     from ood.reports import plots
     from ood.training.model_files import TrainedModel
@@ -19,8 +18,8 @@ with job(snakemake):
     params, loaded = snakemake.params, fitting.test_images(snakemake)
     with fitting.machine(snakemake) as chosen:
         for name, path in zip(params.names, snakemake.output, strict=True):
-            saved = TrainedModel(Path(params.run) / f"seed{params.seeds[0]}" / "models" / name)
-            autoencoder = vmdls.restore_autoencoder(**saved.content, compute=chosen)
+            saved = TrainedModel(Seed(f"{params.run}/seed{params.seeds[0]}").model_folder(name))
+            autoencoder = vmdls.restore_autoencoder(saved.content, chosen)
             rows = []
             for title, part in params.parts.items():
                 shown = loaded[part["dataset"]].select(part["classes"]).spread(COLUMNS).images

@@ -7,14 +7,13 @@ COLUMNS = 8
 ROWS = 4
 
 with job(snakemake):
-    from pathlib import Path
-
     import torch
 
     from ood.data.images import to_array, to_tensor, to_unit
+    from ood.layout import Seed
     from ood.methods import likelihood_ratio
     from ood.reports.plots import grid
-    from ood.training.model_files import TrainedModel
+    from ood.training.model_files import TrainedModel, restore
     from ood.training.run import derive_seed
     from support import model_inputs as fitting
 
@@ -23,15 +22,16 @@ with job(snakemake):
     values = likelihood_ratio.to_values(images)
     with fitting.machine(snakemake) as chosen:
         for name, path in zip(params.names, snakemake.output, strict=True):
-            saved = TrainedModel(Path(params.run) / f"seed{seed}" / "models" / name)
+            saved = TrainedModel(Seed(f"{params.run}/seed{seed}").model_folder(name))
             steps = sorted(saved.snapshots)
             shown = sorted({steps[round(i * (len(steps) - 1) / (ROWS - 1))] for i in range(ROWS)})
             start = derive_seed(seed, name, "samples")
             torch.manual_seed(start)
-            mutated = likelihood_ratio.mutate(values, saved.settings["mutation_rate"])
+            mutated = likelihood_ratio.mutate(values, saved.settings.mutation_rate)
             rows = [("shown", to_array(mutated.byte()))]
             for step in shown:
-                network = likelihood_ratio.restore(saved.settings, saved.snapshots[step], chosen)
+                content = saved.content | {"state": saved.snapshots[step]}
+                network = restore(likelihood_ratio.build, content, chosen)
                 # the same random numbers for each: what differs is what was learned
                 torch.manual_seed(start)
                 drawn = likelihood_ratio.sample(network, COLUMNS)

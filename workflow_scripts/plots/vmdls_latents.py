@@ -7,13 +7,12 @@ SHOWN = 800
 SHOWN_OF_AN_OOD_SET = 200
 
 with job(snakemake):
-    from pathlib import Path
-
     import numpy as np
     import torch
     from sklearn.manifold import TSNE
 
     from ood.data.images import ImageSet, to_tensor, to_unit
+    from ood.layout import Seed
     from ood.methods import vmdls
     from ood.reports import plots
     from ood.training.model_files import load_model
@@ -36,8 +35,9 @@ with job(snakemake):
 
     with fitting.machine(snakemake) as chosen:
         for method, path in zip(params.names, snakemake.output, strict=True):
-            folder = Path(params.run) / f"seed{seed}" / "detectors" / method
-            detector = vmdls.load(load_model(folder / "detector.pt"), chosen)
+            detector = vmdls.load(
+                load_model(Seed(f"{params.run}/seed{seed}").detector(method)), chosen
+            )
 
             def latents(image_set: ImageSet, detector=detector) -> np.ndarray:
                 with torch.no_grad():

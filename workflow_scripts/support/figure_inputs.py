@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from ood.evaluation.scores import load_scores, score_file
+from ood.evaluation.scores import load_scores
+from ood.layout import Seed
 from support.job import Work
 
 
@@ -38,7 +39,9 @@ class Scores:
         self.run, self.parts = Path(snakemake.params.run), dict(snakemake.params.parts)
 
     def file(self, seed: int, method: str, name: str, suffix: str = "") -> Path:
-        return score_file(self.run / f"seed{seed}", method, self.parts[name], suffix)
+        return Path(
+            Seed(f"{self.run}/seed{seed}").scores(method, self.parts[name]["dataset"], suffix)
+        )
 
     def files(self, seeds: list[int], methods: Iterable[str], *names: str, suffix: str = ""):
         """The files of parts of the benchmark: ``id`` or an OOD set."""

@@ -21,13 +21,12 @@ from pathlib import Path
 from ood.errors import InputError
 from ood.files import atomic, checksum, load_json, save_json
 from ood.interruption import INTERRUPTION
+from ood.layout import KEYS, of_the_same_job
 from ood.provenance import content_digest, digest, lineage, versions
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 # the terminal hears of a job's progress no more often, in seconds
 SILENCE = 30
-# logs, costs and keys have the same paths below these folders
-LOGS, KEYS = "results/logs/", "results/keys/"
 
 log = logging.getLogger("job")
 
@@ -41,7 +40,7 @@ class Work:
         self._inputs = list(dict.fromkeys(map(str, snakemake.input)))
         self.outputs = list(map(str, snakemake.output))
         self._wildcards = dict(snakemake.wildcards.items())
-        self._file = Path(str(snakemake.log[0]).replace(LOGS, KEYS, 1)).with_suffix(".json")
+        self._file = of_the_same_job(snakemake.log[0], KEYS, ".json")
         self._known = _load_keys(self._file)
         self._digests: dict[str, str] = {}
 

@@ -1,13 +1,12 @@
 """Every method's AUROC against its reference method's on the same images (paired DeLong)."""
 
-from pathlib import Path
-
-from ood.evaluation.scores import load_scores, score_file
+from ood.evaluation.scores import load_scores
+from ood.layout import AGAINST_REFERENCE, Seed
 from support.job import job
 
 with job(snakemake, several=True) as work:
     params, wildcards = snakemake.params, snakemake.wildcards
-    folder = Path(snakemake.output[0]).parents[2]
+    seed = Seed.containing(snakemake.output[0])
     known = params.parts["id"]
     code = {name: one for name, one in params.items() if name.startswith("code_")}
     found = {}
@@ -17,16 +16,16 @@ with job(snakemake, several=True) as work:
 
         if (at := (method, str(part))) not in found:
             pair = (
-                load_scores(score_file(folder, method, one), one["classes"], ["score"])["score"]
+                load_scores(seed.scores(method, one["dataset"]), one["classes"], ["score"])["score"]
                 for one in (known, part)
             )
             found[at] = metrics.Ranking(*pair)
         return found[at]
 
     for method, reference in params.references.items():
-        path = folder / "metrics" / method / "against_reference.json"
+        path = seed.metrics(method, AGAINST_REFERENCE)
         files = [
-            score_file(folder, one, part)
+            seed.scores(one, part["dataset"])
             for one in (method, reference)
             for part in params.parts.values()
         ]

@@ -1,16 +1,14 @@
 """Which of a user's own images are unknown: every file of a folder set, the most OOD first."""
 
-from pathlib import Path
-
+from ood.layout import Seed
 from support.job import job
 
 with job(snakemake, several=True) as work:
     params = snakemake.params
     code = {name: one for name, one in params.items() if name.startswith("code_")}
-    folder = Path(snakemake.output[0]).parents[2]
+    seed = Seed.containing(snakemake.output[0])
     for path, (method, ood) in zip(snakemake.output, params.ranked, strict=True):
-        scores = folder / "scores" / method
-        known, mine = (scores / f"{params.parts[part]['dataset']}.parquet" for part in ("id", ood))
+        known, mine = (seed.scores(method, params.parts[part]["dataset"]) for part in ("id", ood))
         key = work.key([known, mine], params.parts["id"], params.parts[ood], params.classes, code)
         if work.is_up_to_date(path, key):
             continue

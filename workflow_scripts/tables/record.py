@@ -11,6 +11,7 @@ with job(snakemake):
     import pandas as pd
 
     from ood.config.benchmarks import Loader
+    from ood.config.graph import scored_together
     from ood.evaluation.tables import save_csv
     from ood.reports.studies import Study, record
 
@@ -39,8 +40,7 @@ with job(snakemake):
             found = []
         return f", {found[0]}" if found and config["device"] != "cpu" else ""
 
-    loader = Loader(root, dict(config))
-    benchmarks = loader.benchmarks()
+    benchmarks = Loader(root, config).benchmarks()
     changed = git(
         "status",
         "--porcelain",
@@ -65,7 +65,7 @@ with job(snakemake):
     jobs = {
         (name, job)
         for name, one in benchmarks.items()
-        for job in (*one.models, *one.methods, *loader.scored_together(one))
+        for job in (*one.models, *one.methods, *scored_together(one))
     }
     ours = [job in jobs for job in zip(costs["benchmark"], costs["name"], strict=True)]
     study = Study(config["study"], benchmarks)

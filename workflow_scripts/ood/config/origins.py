@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from ood.config.benchmarks import KINDS, RECIPES, Loader, at_scale, load_yaml, nearest
+from ood.config.kinds import KINDS
+from ood.config.recipes import Family, at_scale, families
+from ood.config.yaml_files import key_lines, load_yaml
 from ood.errors import InputError
+from ood.settings.base import nearest
 
 
 @dataclass(frozen=True)
@@ -35,56 +36,41 @@ def origins(
     :return: ``models`` or ``methods``, and the settings, in the order of the entry
     :raises InputError: if there is no such family, entry or benchmark
     """
-    loader = Loader(root, load_yaml(root / "config.yaml"))
-    family, _, entry = name.partition("/")
-    families = [path.name for path in (root / RECIPES).iterdir() if path.is_dir()]
-    if family not in families or not entry:
-        raise InputError(f"{name}: write <family>/<entry>{nearest(family, families)}")
-    content, _ = loader.entries(family)
-    sections = [section for section in KINDS if entry in content[section]]
+    of, _, entry = name.partition("/")
+    if of not in families(root) or not entry:
+        raise InputError(f"{name}: write <family>/<entry>{nearest(of, families(root))}")
+    family = Family(root, of, name)
+    sections = [section for section in KINDS if entry in family.entries[section]]
     if not sections:
-        known = [one for section in KINDS for one in content[section]]
+        known = [one for section in KINDS for one in family.entries[section]]
         raise InputError(f"{name}: no entry {entry!r}{nearest(entry, known)}")
     section = sections[0]
-    places = _places(root, loader, family, section, entry)
-    values = at_scale(content[section][entry], scale)
+    places = _places(root, family, section, entry)
+    values = at_scale(family.resolved()[section][entry], scale)
     found = [Origin(key, value, *places[key]) for key, value in values.items()]
     if benchmark:
         found += _changes(root, benchmark, f"{section}.{entry}.", scale)
     return section, found
 
 
-def _places(
-    root: Path, loader: Loader, family: str, section: str, entry: str
-) -> dict[str, tuple[str, int]]:
-    """File and line of each setting, of the entry itself or of the nearest that it is like."""
+def _places(root: Path, family: Family, section: str, name: str) -> dict[str, tuple[str, int]]:
+    """File and line of each setting: of the family before the base, of the entry before the one
+    that it is like."""
     found: dict[str, tuple[str, int]] = {}
-    while True:
-        file = loader.source_of_entry(family, section, entry)
-        lines = _lines(root / file, section, entry)
-        found = {key: (file, line) for key, line in lines.items()} | found
-        like = loader.like_of_entry(family, section, entry)
-        if like is None:
-            return found
-        other, _, entry = like.rpartition("/")
-        family = other or family
+    for entry_name, entry in family.chain(section, name):
+        for _, file in reversed(entry.parts):
+            lines = key_lines(root / file, section, entry_name)
+            found = {key: (file, line) for key, line in lines.items()} | found
+    return found
 
 
 def _changes(root: Path, benchmark: str, prefix: str, scale: str) -> list[Origin]:
     """What a benchmark's file changes of an entry."""
     file = f"benchmarks/{benchmark}.yaml"
-    settings = load_yaml(root / file).get("settings", {})
-    lines = _lines(root / file, "settings") if settings else {}
+    settings = load_yaml(root / file).get("settings") or {}
+    lines = key_lines(root / file, "settings") if settings else {}
     return [
         Origin(path.removeprefix(prefix), value, file, lines[path])
         for path, value in at_scale(settings, scale).items()
         if path.startswith(prefix)
     ]
-
-
-def _lines(path: Path, *keys: str) -> dict[str, int]:
-    """The line of each key of the mapping under ``keys`` of a YAML file, from 1."""
-    node = yaml.compose(path.read_text(), yaml.SafeLoader)
-    for key in keys:
-        node = next(value for name, value in node.value if name.value == key)
-    return {name.value: name.start_mark.line + 1 for name, _ in node.value}

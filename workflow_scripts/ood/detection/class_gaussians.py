@@ -1,11 +1,62 @@
-"""A Gaussian with a covariance of its own for each class of features."""
+"""Features of several depths, and a Gaussian of each class with a covariance of its own."""
 
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ood.errors import InputError
+from ood.models.base import Normalized, Resized
+
+
+class _Enough(Exception):
+    """The last depth that is asked for has been seen."""
+
+
+class Depths(nn.Module):
+    """Features of four depths, ``[N, C, H, W]`` in [0, 1] -> four of float64 ``[N, D]``.
+
+    The three maps of the extractor's ``taps`` averaged over their pixels, and its output. A net
+    without ``taps`` gives those of three convolutions, a third, two thirds and the whole of the way
+    through; of all where it has fewer.
+
+    :param count: only the first so many
+    """
+
+    def __init__(self, features: nn.Module, count: int | None = None):
+        super().__init__()
+        self.features = features
+        inner = features
+        while isinstance(inner, Normalized | Resized):
+            inner = inner.features
+        modules = dict(inner.named_modules())
+        names = getattr(inner, "taps", None)
+        if names is None:
+            every = [name for name, one in modules.items() if isinstance(one, nn.Conv2d)]
+            chosen = {-(-len(every) * third // 3) - 1 for third in (1, 2, 3)} - {-1}
+            names = [every[index] for index in sorted(chosen)]
+        self.tapped = [modules[name] for name in names][:count]
+        self.whole = count is None or count > len(self.tapped)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        found: dict[nn.Module, Tensor] = {}
+
+        def keep(module: nn.Module, _, output: Tensor) -> None:
+            # at once: a layer that works in place may follow
+            found[module] = output.mean((2, 3)).double()
+            if not self.whole and len(found) == len(self.tapped):
+                raise _Enough
+
+        handles = [module.register_forward_hook(keep) for module in self.tapped]
+        last = []
+        try:
+            last.append(self.features(images).double())
+        except _Enough:
+            pass
+        finally:
+            for handle in handles:
+                handle.remove()
+        return [*(found[module] for module in self.tapped), *last]
 
 
 def kept_parts(parts: list[Tensor]) -> list[int]:

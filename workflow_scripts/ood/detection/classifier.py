@@ -9,61 +9,43 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ood.augmentations import by_name
+from ood.detection.contract import FeatureCache
 from ood.errors import InputError
 from ood.models.base import Classifier, Normalized, Resized
+from ood.settings.base import ModelSettings
+from ood.settings.classifiers import Classifier as ClassifierSettings
+from ood.settings.classifiers import Net
 from ood.training.batches import batches
+from ood.training.device import Compute
 from ood.training.loop import train
-from ood.training.model_files import TrainingResult
+from ood.training.model_files import TrainingResult, restore
 from ood.training.run import Inputs, Run
 
 
-def build(settings: dict) -> Classifier:
-    """A classifier with fresh weights.
-
-    :param settings: of ``build_features``, ``n_classes``, ``extra_outputs`` (logits beyond the ID
-        classes), ``hidden`` (None: the head is one linear map) and ``head_dropout`` (of the head)
-    """
+def build(settings: Net) -> Classifier:
+    """A classifier with fresh weights."""
     features = build_features(settings)
-    outputs = settings["n_classes"] + settings["extra_outputs"]
-    return Classifier(features, settings["hidden"], outputs, settings["head_dropout"])
+    outputs = settings.n_classes + settings.extra_outputs
+    return Classifier(features, settings.hidden, outputs, settings.head_dropout)
 
 
-def build_features(settings: dict) -> nn.Module:
+def build_features(settings: ModelSettings) -> nn.Module:
     """A feature extractor with fresh weights, which has ``out_features``.
 
-    :param settings: ``architecture``, a module of ``ood.models``; ``shape`` (H, W, C); what its
-        ``Features`` takes beside that: ``width`` (factor on the number of filters), ``dropout``,
-        ``depth``, ``padding`` or ``net``; ``normalization``, ``{mean, sd}`` of each channel, or
-        None; perhaps ``resize``, the height and width that images are brought to first
+    :param settings: of a ``Backbone``, or as many of them as its net takes; perhaps ``resize``
     """
     # by name, so that only those who choose a net depend on it
-    kind = importlib.import_module(f"ood.models.{settings['architecture']}").Features
+    kind = importlib.import_module(f"ood.models.{settings.architecture}").Features
     names = [name for name in inspect.signature(kind).parameters if name != "shape"]
-    height, width, channels = settings["shape"]
-    size = settings.get("resize")
+    height, width, channels = settings.shape
+    size = getattr(settings, "resize", None)
     shape = (size or height, size or width, channels)
-    features = kind(shape, **{name: settings[name] for name in names})
+    features = kind(shape, **{name: getattr(settings, name) for name in names})
     if size:
         features = Resized(features, size)
-    if settings["normalization"] is None:
+    if settings.normalization is None:
         return features
-    return Normalized(features, **settings["normalization"])
-
-
-def depths(features: nn.Module, images: Tensor, count: int | None = None) -> list[Tensor]:
-    """Features of four depths, ``[N, D]`` each: the extractor's ``taps``, averaged over the map,
-    and its output; or the first ``count`` of them."""
-    if isinstance(features, Normalized):
-        images, features = features.normalise(images), features.features
-    found = []
-    for name, layer in features.named_children():
-        images = layer(images)
-        if name in features.taps:
-            # at once: a layer that works in place may follow
-            found.append(images.mean((2, 3)))
-        if len(found) == count:
-            return found
-    return [*found, images]
+    return Normalized(features, settings.normalization.mean, settings.normalization.sd)
 
 
 def load_features(features: nn.Module, state: dict[str, Tensor], source: str | Path) -> None:
@@ -90,11 +72,11 @@ def load_features(features: nn.Module, state: dict[str, Tensor], source: str | P
     )
 
 
-def restore(settings: dict, state: dict[str, Tensor]) -> Classifier:
-    """A classifier in eval mode from its settings and state dict."""
-    classifier = build(settings)
-    classifier.load_state_dict(state)
-    return classifier.eval().to(memory_format=torch.channels_last)
+def restore_cached(content: dict, compute: Compute) -> Classifier:
+    """A trained classifier whose extractor keeps its last batch."""
+    classifier = restore(build, content, compute)
+    classifier.features = FeatureCache(classifier.features)
+    return classifier
 
 
 def reject_log_odds(logits: Tensor, n_classes: int) -> Tensor:
@@ -106,11 +88,10 @@ def reject_log_odds(logits: Tensor, n_classes: int) -> Tensor:
     return logits[:, n_classes] - torch.logsumexp(logits[:, :n_classes], dim=1)
 
 
-def fit(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier, TrainingResult]:
-    """Train with the mean cross-entropy over all logits (CMG, stage 1).
-
-    :param settings: of ``build`` and ``train``, ``batch_size`` and ``augmentation``
-    """
+def fit(
+    settings: ClassifierSettings, inputs: Inputs, run: Run
+) -> tuple[Classifier, TrainingResult]:
+    """Train with the mean cross-entropy over all logits (CMG, stage 1)."""
     torch.manual_seed(run.seed)
     network = build(settings).to(run.compute.device, memory_format=torch.channels_last).train()
 
@@ -119,7 +100,7 @@ def fit(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier, TrainingR
         accuracy = (logits.argmax(1) == labels).float().mean()
         return {"loss": F.cross_entropy(logits, labels), "accuracy": accuracy}
 
-    data = batches(inputs.images, settings["batch_size"], augment=by_name(settings["augmentation"]))
+    data = batches(inputs.images, settings.batch_size, augment=by_name(settings.augmentation))
     trained = train(network, loss, data, settings, run)
     return network.eval(), trained
 

@@ -3,36 +3,22 @@
 A method's module has ``MODELS``, what it trains, by type: ``fit(settings, inputs, run)`` gives the
 network and what its training leaves; ``NETWORKS``, by type too: ``build(settings)``, the network
 with fresh weights; and for its detectors ``fit(settings, inputs, run)`` ->
-``Fitted`` and ``load(content, compute)`` -> ``Detector``. Where its schema says so, it also has
+``Fitted`` and ``load(content, compute)`` -> ``Detector``. Settings are typed, those of
+``ood.settings``. Where these say so, the module also has
 ``at_snapshot(detector, state)``, the detector with a state or settings that the ``oracle`` protocol
-chooses from, and ``generate(settings, inputs, run)`` -> ``PseudoOOD``.
+chooses from, and ``generate(settings, inputs, run)`` -> ``PseudoOOD``, with the settings that are
+``GENERATED_FROM``.
 """
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ood.data.images import ImageSet, to_tensor, to_unit
+from ood.settings.base import Record
 from ood.training.device import Compute
-
-
-@dataclass(frozen=True)
-class Record:
-    """Where a method comes from.
-
-    :param seed_settings: whose settings it follows
-    :param tuned_on: the data that its settings were chosen on
-    """
-
-    title: str
-    authors: str
-    year: int
-    arxiv: str | None
-    seed_settings: str
-    tuned_on: str
 
 
 @dataclass
@@ -75,22 +61,30 @@ class PseudoOOD:
     latents: dict | None = None
 
 
-class Detector(Protocol):
+class Detector:
     """What every method ends in."""
 
-    def score(self, images: Tensor) -> Tensor:
-        """``[N, C, H, W]`` float32, nominally in [0, 1] -> float64 ``[N]``, larger = more OOD.
+    def detect(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Score and class of each image.
 
-        An image's score does not depend on the batch it came in.
+        :param images: ``[N, C, H, W]`` float32, nominally in [0, 1]
+        :return: float64 ``[N]``, larger = more OOD; and int64 class indices ``[N]``, or None if the
+            method does not classify. An image's score does not depend on the batch it came in.
         """
+        raise NotImplementedError
+
+    def score(self, images: Tensor) -> Tensor:
+        """The scores of ``detect``."""
+        return self.detect(images)[0]
 
     def predict(self, images: Tensor) -> Tensor | None:
-        """int64 class index ``[N]``, or None if the method does not classify."""
+        """The classes of ``detect``."""
+        return self.detect(images)[1]
 
 
-class Remembered(nn.Module):
-    """A feature extractor that remembers its last input: what scores, predicts or compares
-    snapshots on one batch shares one pass."""
+class FeatureCache(nn.Module):
+    """A network that keeps what it said of its last input: detectors and snapshots that look at one
+    batch share one pass."""
 
     def __init__(self, extractor: nn.Module):
         super().__init__()
@@ -121,7 +115,7 @@ def run(
         batch = to_unit(part)
         for name, detector in detectors.items():
             with torch.no_grad(), compute.autocast():
-                score, predicted = detector.score(batch), detector.predict(batch)
+                score, predicted = detector.detect(batch)
             if predicted is None:
                 predicted = torch.full((len(batch),), -1)
             found[name][0].append(score.double())

@@ -4,20 +4,22 @@ import importlib
 from dataclasses import asdict
 from pathlib import Path
 
+from ood.config.kinds import settings_of
 from ood.detection.contract import Detector
 from ood.errors import InputError
 from ood.files import checksum, load_json
+from ood.layout import Seed
 from ood.training.device import Compute
 from ood.training.model_files import TrainedModel, load_model
 from ood.training.run import Inputs, Run
 
 
 def restore(
-    run: Path, method: str, about: dict, compute: Compute, suffix: str = "", oracle: bool = False
+    seed: Seed, method: str, about: dict, compute: Compute, suffix: str = "", oracle: bool = False
 ) -> tuple[dict[str, Detector], dict]:
     """The detectors of a method, as it is scored.
 
-    :param run: the folder of a seed's results
+    :param seed: where they lie
     :param about: ``module``, ``settings``, ``fitted`` (whether a job has fitted it) and ``models``
         (those that its settings name)
     :param suffix: ``.validation`` for the state that validation has chosen
@@ -27,25 +29,27 @@ def restore(
     """
     module, snapshots = importlib.import_module(about["module"]), {}
     if about["fitted"]:
-        base = run / "detectors" / method
-        file = base / f"detector{suffix}.pt"
+        file = Path(seed.detector(method, f"detector{suffix}.pt"))
         content, known = load_model(file), load_json(file.with_suffix(".json"))
         if known["settings"] != about["settings"] or known["detector"] != checksum(file):
             raise InputError(
-                f"{file}: not the detector of {method}'s settings; delete {base} and run again"
+                f"{file}: not the detector of {method}'s settings; delete {file.parent} and run "
+                "again"
             )
         if oracle:
-            snapshots = load_model(base / "snapshots.pt")
+            snapshots = load_model(seed.detector(method, "snapshots.pt"))
     else:
 
         def saved(named: str | list[str]):
             if isinstance(named, list):
                 return [saved(name) for name in named]
-            return TrainedModel(run / "models" / named)
+            return TrainedModel(seed.model_folder(named))
 
         models = {key: saved(named) for key, named in about["models"].items()}
         fitting = Run(0, compute, Path(), "", snapshots=oracle)
-        fitted = module.fit(about["settings"], Inputs(models=models), fitting)
+        fitted = module.fit(
+            settings_of("methods", about["settings"]), Inputs(models=models), fitting
+        )
         content, snapshots = fitted.content, fitted.snapshots
         known = {"record": asdict(fitted.record), "parameters": fitted.parameters}
         known["flags"] = fitted.flags

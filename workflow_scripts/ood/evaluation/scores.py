@@ -84,11 +84,6 @@ def _values(column: pa.ChunkedArray) -> np.ndarray:
     return np.concatenate(parts) if parts else np.empty(0, kind)
 
 
-def score_file(folder: str | Path, method: str, part: dict, suffix: str = "") -> Path:
-    """Where the scores of one part of a benchmark lie, in the folder of a seed."""
-    return Path(folder) / "scores" / method / f"{part['dataset']}{suffix}.parquet"
-
-
 def snapshot_scores(path: str | Path, classes: list[int] | None) -> dict[str, np.ndarray]:
     """Scores at every snapshot, by its name: the step of training, or a setting."""
     return {

@@ -1,7 +1,6 @@
 """From metrics JSON to CSV tables. Numeric columns stay numeric; every other table is derived from
 ``metrics.csv``."""
 
-import copy
 import math
 from collections import Counter
 from collections.abc import Iterable
@@ -15,6 +14,7 @@ from ood.errors import InputError
 from ood.evaluation.made_from import made_from
 from ood.evaluation.metrics import BOOTSTRAPPED
 from ood.files import atomic, load_json
+from ood.layout import AGAINST_REFERENCE, MADE_FROM, Seed, find_costs, find_made_from
 
 KEYS = ["benchmark", "scale", "id_dataset", "method", "ood_set", "ood_dataset", "group"]
 KEYS += ["protocol", "tuned_on"]
@@ -96,9 +96,9 @@ def up_to_date(results: Path, asked: Iterable[Path], root: Path, config: dict) -
     :param root: the workflow's folder
     """
     found, digests, asked = UpToDate(), {}, set(asked)
-    for path in sorted(results.glob("*/*/seed*/metrics/*/made_from*.json")):
-        folder, suffix = path.parent, path.stem.removeprefix("made_from")
-        scale, benchmark, method = folder.parts[-5], folder.parts[-4], folder.name
+    for path in find_made_from(results):
+        folder, suffix = path.parent, path.stem.removeprefix(MADE_FROM)
+        (scale, benchmark, _), method = Seed.containing(path).place, folder.name
         recorded = load_json(path)
         if (at := (scale, benchmark, method)) not in digests:
             digests[at] = _digest_today(root, config, *at, recorded["variant"])
@@ -107,7 +107,7 @@ def up_to_date(results: Path, asked: Iterable[Path], root: Path, config: dict) -
         current = recorded["digest"] == digests[at]
         for file in sorted(folder.glob(f"*{suffix}.json")):
             ood = file.name.partition(".")[0]
-            if file == path or _suffix(file) != suffix or ood == "against_reference":
+            if file == path or _suffix(file) != suffix or ood == AGAINST_REFERENCE:
                 continue
             # of a method that is asked for now, files of other settings may be there
             if file in asked or (current and ood in found.ood_sets[place]):
@@ -115,7 +115,7 @@ def up_to_date(results: Path, asked: Iterable[Path], root: Path, config: dict) -
             else:
                 name = f"{scale} {benchmark} {f'OOD set {ood}' if current else method}"
                 found.left_out[name] = found.left_out.get(name, 0) + 1
-        comparison = folder / "against_reference.json"
+        comparison = folder / f"{AGAINST_REFERENCE}.json"
         if not suffix and comparison.exists():
             row = load_json(comparison)
             other = scale, benchmark, row["reference"]
@@ -139,9 +139,9 @@ def _digest_today(
     changes = {"benchmarks": [benchmark], "scale": scale, "methods": [known]}
     changes |= {"reference": known, "variants": variants or {}}
     try:
-        loader = Loader(root, copy.deepcopy(config) | changes)
+        loader = Loader(root, config | changes)
         one = loader.benchmarks()[benchmark]
-        return made_from(loader, root / "workflow_scripts", one, method)["digest"]
+        return made_from(loader.config, root / "workflow_scripts", one, method)["digest"]
     except (InputError, KeyError):
         return None
 
@@ -150,7 +150,7 @@ def _ood_sets(root: Path, config: dict, scale: str, benchmark: str) -> set[str]:
     """The OOD sets that a benchmark has today; none where there is no such benchmark."""
     changes = {"scale": scale, "variants": {}}
     try:
-        return set(Loader(root, copy.deepcopy(config) | changes).benchmark(benchmark).ood)
+        return set(Loader(root, config | changes).benchmark(benchmark).ood)
     except InputError:
         return set()
 
@@ -159,7 +159,7 @@ def comparisons_table(found: UpToDate) -> pd.DataFrame:
     """Every method's AUROC minus that of the reference method on the same images."""
     rows = []
     for path in found.comparisons:
-        one, scale = load_json(path), path.parts[-6]
+        one, scale = load_json(path), Seed.containing(path).place[0]
         for ood, values in one["ood_sets"].items():
             if ood not in found.ood_sets[scale, one["benchmark"]]:
                 continue
@@ -351,22 +351,21 @@ def costs_table(results: Path) -> pd.DataFrame:
     A job that scores several methods is called after the network that they share.
     """
     rows = []
-    for path in sorted(results.glob("costs/*/*/seed*/*/*.jsonl")):
-        scale, benchmark, seed, step = path.parts[-5:-1]
-        name = path.stem
+    for path, run, step in find_costs(results):
+        (scale, benchmark, seed), name = run.place, path.stem
         for line in pd.read_json(path, lines=True).to_dict("records"):
             rows.append(
                 {
                     "benchmark": benchmark,
                     "scale": scale,
-                    "seed": int(seed.removeprefix("seed")),
+                    "seed": seed,
                     "step": step,
                     "name": name,
                     "seconds": line["s"],
                     "cpu_seconds": line["cpu_time"],
                     "peak_memory_mib": line["max_rss"],
                     "threads": line.get("threads"),
-                    **_run_facts(results / scale / benchmark / seed / step / name),
+                    **_run_facts(Path(run.folder) / step / name),
                 }
             )
     columns = ["benchmark", "scale", "seed", "step", "name", "seconds", "cpu_seconds"]

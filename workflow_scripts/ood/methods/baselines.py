@@ -12,93 +12,39 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ood.data.images import ImageSet, to_array, to_bytes, to_unit
+from ood.data.images import ImageSet, to_array, to_bytes
 from ood.detection import classifier as classifiers
-from ood.detection.contract import Fitted, Record, Remembered
+from ood.detection.contract import Detector, Fitted
+from ood.detection.logit_scores import energy, largest_probability
 from ood.models.base import Classifier
+from ood.settings.baselines import Baselines
 from ood.training.batches import tensors
 from ood.training.device import Compute
+from ood.training.model_files import restore
 from ood.training.run import Inputs, Run
 
+# images in one pass over a whole set on a CPU
+CHUNK = 1000
 # known images that are compared at once with a batch
 NEIGHBOURS_CHUNK = 65_536
 
-RECORDS = {
-    "msp": Record(
-        "A Baseline for Detecting Misclassified and Out-of-Distribution Examples in Neural "
-        "Networks",
-        "Hendrycks, Gimpel",
-        2017,
-        "1610.02136",
-        "the paper",
-        "nothing",
-    ),
-    "max_logit": Record(
-        "Scaling Out-of-Distribution Detection for Real-World Settings",
-        "Hendrycks, Basart, Mazeika, Zou, Kwon, Mostajabi, Steinhardt, Song",
-        2022,
-        "1911.11132",
-        "the paper",
-        "nothing",
-    ),
-    "energy": Record(
-        "Energy-based Out-of-distribution Detection",
-        "Liu, Wang, Owens, Li",
-        2020,
-        "2010.03759",
-        "the paper, T = 1, no fine-tuning",
-        "nothing",
-    ),
-    "odin": Record(
-        "Enhancing The Reliability of Out-of-distribution Image Detection in Neural Networks",
-        "Liang, Li, Srikant",
-        2018,
-        "1706.02690",
-        "the paper, T = 1000, epsilon = .0014",
-        "nothing",
-    ),
-    "mahalanobis": Record(
-        "A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial "
-        "Attacks",
-        "Lee, Lee, Lee, Shin",
-        2018,
-        "1807.03888",
-        "the paper, last hidden layer, no input perturbation",
-        "nothing",
-    ),
-    "knn": Record(
-        "Out-of-Distribution Detection with Deep Nearest Neighbors",
-        "Sun, Ming, Zhu, Li",
-        2022,
-        "2204.06507",
-        "the paper, k = 50",
-        "nothing",
-    ),
-    "brightness": Record("Mean brightness", "–", 0, None, "–", "nothing"),
-    "complexity": Record(
-        "Input complexity and out-of-distribution detection with likelihood-based generative "
-        "models",
-        "Serrà, Álvarez, Gómez, Slizovskaia, Núñez, Luque",
-        2020,
-        "1909.11480",
-        "the compressed size alone",
-        "nothing",
-    ),
-}
 
-
-def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
+def fit(settings: Baselines, inputs: Inputs, run: Run) -> Fitted:
     """A baseline, with the statistics of the ID training images where it scores with any."""
-    score, saved = settings["score"], inputs.models.get("classifier")
-    content = {"settings": settings, "classifier": saved and saved.content, "statistics": {}}
-    if score in ("mahalanobis", "knn"):
-        classifier = classifiers.restore(**saved.content)
+    saved = inputs.models.get("classifier")
+    content = {
+        "settings": settings.plain(),
+        "classifier": saved and saved.content,
+        "statistics": {},
+    }
+    if settings.fitted:
+        classifier = restore(classifiers.build, saved.content, run.compute)
         content["statistics"] = fit_statistics(settings, classifier, inputs.images, run.compute)
-    return Fitted(content, RECORDS[score], saved.parameters if saved else 0)
+    return Fitted(content, settings.record, saved.parameters if saved else 0)
 
 
 def fit_statistics(
-    settings: dict, classifier: Classifier, image_set: ImageSet, compute: Compute
+    settings: Baselines, classifier: Classifier, image_set: ImageSet, compute: Compute
 ) -> dict[str, Tensor]:
     """The statistics of the ID training images that a baseline scores with, by name.
 
@@ -107,18 +53,16 @@ def fit_statistics(
     often constant, and pytorch-ood inverts in float32 with a ridge of 1e-6 on the *sum* of squares:
     here it is float64, with a ridge relative to the mean variance.
     """
-    classifier.to(compute.device)
-    images, labels = (part.to(compute.device) for part in tensors(image_set))
-    with torch.no_grad(), compute.autocast():
-        batches = images.split(compute.chunk(1000))
-        hidden = torch.cat([classifier.hidden(to_unit(batch)) for batch in batches])
-    if settings["score"] == "knn":
+    images, labels = tensors(image_set)
+    hidden = compute.batched(classifier.hidden, images, compute.chunk(CHUNK))
+    labels = labels.to(compute.device)
+    if settings.score == "knn":
         return {"hidden": F.normalize(hidden, dim=1).cpu()}
     hidden = hidden.double()
     means = torch.stack([hidden[labels == k].mean(0) for k in labels.unique()])
     centred = hidden - means[labels]
     covariance = centred.T @ centred / len(hidden)
-    covariance.diagonal().add_(settings["ridge"] * covariance.diagonal().mean())
+    covariance.diagonal().add_(settings.ridge * covariance.diagonal().mean())
     factor = torch.linalg.cholesky(covariance)
     one = torch.eye(len(factor)).to(factor)
     whitening = torch.linalg.solve_triangular(factor, one, upper=False).T
@@ -156,6 +100,11 @@ def neighbour_distance(hidden: Tensor, known: Tensor, k: int) -> Tensor:
     return (hidden.double() - known[farthest].double()).norm(dim=1)
 
 
+def brightness(images: Tensor) -> Tensor:
+    """The mean pixel, ``[N, C, H, W]`` -> float64 ``[N]``."""
+    return images.double().mean((1, 2, 3))
+
+
 def complexity(images: Tensor) -> Tensor:
     """Bytes of each image ``[N, C, H, W]`` as PNG, values clipped to [0, 1]; float64 ``[N]``."""
     from PIL import Image
@@ -170,21 +119,13 @@ def complexity(images: Tensor) -> Tensor:
 
 
 def msp(logits: Tensor, temperature: float = 1.0) -> Tensor:
-    """The largest softmax value, negated, ``[N, K]`` -> float64 ``[N]``.
-
-    In float64 confident values that differ by less than 6e-8 keep their order.
-    """
-    return -F.softmax(logits.double() / temperature, dim=1).max(1).values
+    """The largest softmax value, negated, ``[N, K]`` -> float64 ``[N]``."""
+    return -largest_probability(logits.double() / temperature)
 
 
 def max_logit(logits: Tensor) -> Tensor:
     """The largest logit, negated, ``[N, K]`` -> float64 ``[N]``."""
     return -logits.double().max(1).values
-
-
-def energy(logits: Tensor) -> Tensor:
-    """-logsumexp of the logits, ``[N, K]`` -> float64 ``[N]``."""
-    return -torch.logsumexp(logits.double(), dim=1)
 
 
 def odin_step(
@@ -213,52 +154,38 @@ class IDLogits(nn.Module):
         return self.classifier(images)[:, : self.n_classes]
 
 
-class Baseline:
+class Baseline(Detector):
     """One of the eight scores.
 
-    :param settings: ``score``, and for ``odin`` ``temperature`` and ``epsilon``, for ``knn`` ``k``
     :param model: None for the scores that look at pixels alone
     """
 
-    def __init__(self, settings: dict, model: IDLogits | None, statistics: dict[str, Tensor]):
+    def __init__(self, settings: Baselines, model: IDLogits | None, statistics: dict[str, Tensor]):
         self.settings = settings
         self.model = model
         self.statistics = statistics
-        # images and their classes: the step of ODIN finds these on its way
-        self._predicted: tuple[Tensor, Tensor] | None = None
 
-    def score(self, images: Tensor) -> Tensor:
-        score = self.settings["score"]
-        if score == "brightness":
-            return images.double().mean((1, 2, 3))
-        if score == "complexity":
-            return complexity(images)
+    def detect(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        if self.model is None:
+            pixels = {"brightness": brightness, "complexity": complexity}
+            return pixels[self.settings.score](images), None
+        if self.settings.score == "odin":
+            temperature, epsilon = self.settings.temperature, self.settings.epsilon
+            stepped, predicted = odin_step(self.model, images, temperature, epsilon)
+            return msp(self.model(stepped), temperature), predicted
+        logits = self.model(images)
+        return self._score(images, logits), logits.argmax(1)
+
+    def _score(self, images: Tensor, logits: Tensor) -> Tensor:
+        score = self.settings.score
         if score == "mahalanobis":
             return mahalanobis(self.model.classifier.hidden(images), **self.statistics)
         if score == "knn":
             hidden = F.normalize(self.model.classifier.hidden(images), dim=1)
-            return neighbour_distance(hidden, self.statistics["hidden"], self.settings["k"])
-        if score == "odin":
-            temperature, epsilon = self.settings["temperature"], self.settings["epsilon"]
-            stepped, predicted = odin_step(self.model, images, temperature, epsilon)
-            self._predicted = images, predicted
-            return msp(self.model(stepped), temperature)
-        logits = self.model(images)
-        return {"msp": msp, "max_logit": max_logit, "energy": energy}[score](logits)
-
-    def predict(self, images: Tensor) -> Tensor | None:
-        if self.model is None:
-            return None
-        if self._predicted is not None and self._predicted[0] is images:
-            return self._predicted[1]
-        return self.model(images).argmax(1)
-
-
-def restore(settings: dict, state: dict[str, Tensor], compute: Compute) -> Classifier:
-    """The classifier, whose extractor remembers its last batch."""
-    classifier = classifiers.restore(settings, state).to(compute.device)
-    classifier.features = Remembered(classifier.features)
-    return classifier
+            return neighbour_distance(hidden, self.statistics["hidden"], self.settings.k)
+        if score == "energy":
+            return energy(logits.double())
+        return {"msp": msp, "max_logit": max_logit}[score](logits)
 
 
 def load(content: dict, compute: Compute) -> Baseline:
@@ -266,7 +193,7 @@ def load(content: dict, compute: Compute) -> Baseline:
     statistics = {name: one.to(compute.device) for name, one in content["statistics"].items()}
     model = None
     if content["classifier"] is not None:
-        classifier = compute.shared(restore, content["classifier"])
+        classifier = compute.shared(classifiers.restore_cached, content["classifier"])
         n_classes = content["classifier"]["settings"]["n_classes"]
         model = IDLogits(classifier, n_classes).eval()
-    return Baseline(content["settings"], model, statistics)
+    return Baseline(Baselines.read(content["settings"]), model, statistics)

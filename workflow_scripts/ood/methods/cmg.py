@@ -15,54 +15,41 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ood.augmentations import by_name
-from ood.data.images import ImageSet, to_array, to_bytes, to_tensor, to_unit
+from ood.data.images import ImageSet, to_array, to_bytes, to_tensor
 from ood.detection import classifier as classifiers
-from ood.detection.contract import Fitted, PseudoOOD, Record, Remembered
+from ood.detection.contract import Detector, Fitted, PseudoOOD
+from ood.detection.logit_scores import energy
 from ood.errors import InputError
 from ood.models.base import Classifier
 from ood.models.vae import CVAE
+from ood.settings.cmg import CMG, CMGCVAE
 from ood.training.batches import Batches, batches
 from ood.training.device import Compute
 from ood.training.loop import train
-from ood.training.model_files import TrainingResult, cpu_state
+from ood.training.model_files import TrainingResult, cpu_state, restore
 from ood.training.run import Inputs, Run, derive_seed
 
 log = logging.getLogger(__name__)
 
-RECORD = Record(
-    title="CMG: A Class-Mixed Generation Approach to Out-of-Distribution Detection",
-    authors="Wang, Shao, Lin, Hu, Liu",
-    year=2022,
-    arxiv=None,
-    seed_settings="released code shaoyijia/CMG",
-    tuned_on="nothing",
-)
-# generated images that are kept
-SAMPLES = 512
+# generated images that are kept, and images in one pass over a whole set
+SAMPLES, CHUNK = 512, 1000
 
 
 # Stage 1: the conditional VAE
 
 
-def build_cvae(settings: dict) -> CVAE:
-    """A CVAE with fresh weights, see ``CVAE`` for the settings' meaning."""
+def build_cvae(settings: CMGCVAE) -> CVAE:
+    """A CVAE with fresh weights."""
     return CVAE(
-        tuple(settings["shape"]),
-        settings["n_classes"],
-        settings["architecture"],
-        settings["latent"],
-        settings["hidden"],
-        settings["width"],
+        tuple(settings.shape),
+        settings.n_classes,
+        settings.architecture,
+        settings.latent,
+        settings.hidden,
+        settings.width,
         # the other architecture has none
-        settings.get("padding", 0),
+        settings.padding or 0,
     )
-
-
-def restore_cvae(settings: dict, state: dict[str, Tensor]) -> CVAE:
-    """A frozen CVAE in eval mode from its settings and state."""
-    cvae = build_cvae(settings)
-    cvae.load_state_dict(state)
-    return cvae.eval().requires_grad_(False)
 
 
 def cvae_loss(
@@ -85,15 +72,15 @@ def cvae_loss(
     return {"loss": error + kl_weight * kl / pixels, "squared_error": error, "kl": kl}
 
 
-def fit_cvae(settings: dict, inputs: Inputs, run: Run) -> tuple[CVAE, TrainingResult]:
+def fit_cvae(settings: CMGCVAE, inputs: Inputs, run: Run) -> tuple[CVAE, TrainingResult]:
     """Train the CVAE on the ID images (stage 1)."""
     torch.manual_seed(run.seed)
     cvae = build_cvae(settings).to(run.compute.device, memory_format=torch.channels_last).train()
 
     def loss(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        return cvae_loss(images, *cvae(images, labels), settings["kl_weight"])
+        return cvae_loss(images, *cvae(images, labels), settings.kl_weight)
 
-    data = batches(inputs.images, settings["batch_size"], augment=by_name(settings["augmentation"]))
+    data = batches(inputs.images, settings.batch_size, augment=by_name(settings.augmentation))
     trained = train(cvae, loss, data, settings, run)
     return cvae.eval(), trained
 
@@ -126,14 +113,17 @@ def generate_images(cvae: CVAE, count: int, sigma: float) -> tuple[Tensor, Tenso
         return cvae.decode(latent, embedding).float(), pairs
 
 
-def generate(settings: dict, inputs: Inputs, run: Run) -> PseudoOOD:
+GENERATED_FROM = CMG
+
+
+def generate(settings: CMG, inputs: Inputs, run: Run) -> PseudoOOD:
     """Images as fine-tuning sees them; a label is the pair of mixed classes, first * K + second."""
-    cvae = restore_cvae(**inputs.models["cvae"].content)
+    cvae = restore(build_cvae, inputs.models["cvae"].content, run.compute)
     torch.manual_seed(run.seed_of("samples"))
-    images, pairs = generate_images(cvae, SAMPLES, settings["sigma"])
+    images, pairs = generate_images(cvae, SAMPLES, settings.sigma)
     labels = (pairs[:, 0] * cvae.n_classes + pairs[:, 1]).cpu().numpy().astype(np.int64)
     samples = ImageSet(to_array(to_bytes(images)), labels)
-    rows = sample_gallery(cvae, settings["sigma"])
+    rows = sample_gallery(cvae, settings.sigma)
     return PseudoOOD({"samples": samples}, [(head, to_array(to_bytes(row))) for head, row in rows])
 
 
@@ -151,11 +141,6 @@ def sample_gallery(cvae: CVAE, sigma: float, columns: int = 12) -> list[tuple[st
 
 
 # Stage 2: fine-tuning the head
-
-
-def energy(logits: Tensor) -> Tensor:
-    """E(x) = -logsumexp of all given logits, ``[N, M]`` -> ``[N]``."""
-    return -torch.logsumexp(logits, dim=1)
 
 
 def softmax_loss(
@@ -205,7 +190,7 @@ def energy_margins(
 
 
 def fine_tune(
-    settings: dict,
+    settings: CMG,
     classifier: Classifier,
     cvae: CVAE,
     image_set: ImageSet,
@@ -214,76 +199,64 @@ def fine_tune(
     """Stage 2: train ``classifier.head`` in place on ID images and fresh pseudo-OOD images.
 
     The extractor stays in eval mode and untouched, so the ID images' features are computed once.
-
-    :param settings: ``loss`` (``softmax`` or ``energy``), ``sigma``, ``pseudo_per_batch``,
-        ``epochs``, ``batch_size``, ``optimizer``, ``snapshot_every`` (steps between heads to keep);
-        for energy also ``energy``: ``weight``, ``in_quantile``, ``out_quantile``
     """
-    compute = run.compute
-    device = compute.device
-    classifier.eval().to(device)
-    classifier.features.requires_grad_(False)
-    cvae.eval().to(device, memory_format=torch.channels_last)
-    images = to_tensor(image_set.images).to(device)
-    with torch.no_grad(), compute.autocast():
-        features = torch.cat(
-            [classifier.features(to_unit(batch)).float() for batch in images.split(1000)]
-        )
+    classifier.eval().head.requires_grad_(True)
+    features = run.compute.batched(
+        lambda images: classifier.features(images).float(), to_tensor(image_set.images), CHUNK
+    )
 
     def pseudo_features() -> Tensor:
         with torch.no_grad():
-            generated, _ = generate_images(cvae, settings["pseudo_per_batch"], settings["sigma"])
+            generated, _ = generate_images(cvae, settings.pseudo_per_batch, settings.sigma)
             return classifier.features(generated)
 
     head = classifier.head
     n_classes = cvae.n_classes
-    if settings["loss"] == "softmax":
+    if settings.loss == "softmax":
 
         def loss(batch: Tensor, labels: Tensor) -> dict[str, Tensor]:
             pseudo_logits = head(pseudo_features()).float()
             return softmax_loss(head(batch).float(), labels, pseudo_logits, n_classes)
 
     else:
-        chosen = settings["energy"]
+        chosen = settings.energy
         torch.manual_seed(derive_seed(run.seed, "margins"))
-        batches = -(-len(image_set) // settings["batch_size"])
-        with torch.no_grad(), compute.autocast():
+        batches = -(-len(image_set) // settings.batch_size)
+        with torch.no_grad(), run.compute.autocast():
             drawn = [energy(head(pseudo_features()).float()) for _ in range(batches)]
             margins = energy_margins(
                 energy(head(features).float()),
                 torch.cat(drawn),
-                chosen["in_quantile"],
-                chosen["out_quantile"],
+                chosen.in_quantile,
+                chosen.out_quantile,
             )
         log.info("m_in %.4f, m_out %.4f", *margins)
 
         def loss(batch: Tensor, labels: Tensor) -> dict[str, Tensor]:
             pseudo_logits = head(pseudo_features()).float()
-            return energy_loss(
-                head(batch).float(), labels, pseudo_logits, margins, chosen["weight"]
-            )
+            return energy_loss(head(batch).float(), labels, pseudo_logits, margins, chosen.weight)
 
     return train(
         classifier,
         loss,
-        Batches(features, torch.from_numpy(image_set.labels), settings["batch_size"]),
+        Batches(features, torch.from_numpy(image_set.labels), settings.batch_size),
         settings,
         run,
         part=head,
-        snapshot_every=settings["snapshot_every"] if run.snapshots else None,
+        snapshot_every=settings.snapshot_every if run.snapshots else None,
     )
 
 
-def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
+def fit(settings: CMG, inputs: Inputs, run: Run) -> Fitted:
     """Fine-tune the classifier into a detector (stage 2)."""
     saved = inputs.models["classifier"]
-    classifier = classifiers.restore(**saved.content)
-    cvae = restore_cvae(**inputs.models["cvae"].content)
+    classifier = restore(classifiers.build, saved.content, run.compute)
+    cvae = restore(build_cvae, inputs.models["cvae"].content, run.compute)
     trained = fine_tune(settings, classifier, cvae, inputs.images, run)
-    tuned = {"settings": saved.settings, "state": cpu_state(classifier)}
+    tuned = saved.content | {"state": cpu_state(classifier)}
     return Fitted(
-        {"loss": settings["loss"], "classifier": tuned},
-        RECORD,
+        {"loss": settings.loss, "classifier": tuned},
+        settings.record,
         saved.parameters,
         history=trained.history,
         snapshots=trained.snapshots,
@@ -293,7 +266,7 @@ def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
 # Scoring
 
 
-class CMGDetector:
+class CMGDetector(Detector):
     """The fine-tuned classifier.
 
     CMG-s scores log p_K - log(1 - p_K) with the softmax over logits 0..K; CMG-e scores
@@ -306,25 +279,19 @@ class CMGDetector:
         self.loss = loss
         self.n_classes = n_classes
 
-    def _logits(self, images: Tensor) -> Tensor:
-        return self.head(self.features(images)).double()
-
-    def score(self, images: Tensor) -> Tensor:
-        logits = self._logits(images)
+    def detect(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        logits = self.head(self.features(images)).double()
+        known = logits[:, : self.n_classes]
         if self.loss == "softmax":
-            return classifiers.reject_log_odds(logits, self.n_classes)
-        return energy(logits[:, : self.n_classes])
-
-    def predict(self, images: Tensor) -> Tensor:
-        return self._logits(images)[:, : self.n_classes].argmax(1)
+            return classifiers.reject_log_odds(logits, self.n_classes), known.argmax(1)
+        return energy(known), known.argmax(1)
 
 
 def load(content: dict, compute: Compute) -> CMGDetector:
     """The detector of ``fit``."""
-    classifier = classifiers.restore(**content["classifier"]).to(compute.device)
+    classifier = classifiers.restore_cached(content["classifier"], compute)
     n_classes = content["classifier"]["settings"]["n_classes"]
-    features = Remembered(classifier.features)
-    return CMGDetector(features, classifier.head, content["loss"], n_classes)
+    return CMGDetector(classifier.features, classifier.head, content["loss"], n_classes)
 
 
 def at_snapshot(detector: CMGDetector, state: dict[str, Tensor]) -> CMGDetector:

@@ -18,15 +18,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ood.augmentations.views import Views
-from ood.data.images import ImageSet, to_unit
+from ood.data.images import ImageSet
 from ood.detection import classifier as classifiers
-from ood.detection.contract import Fitted, Record, Remembered
+from ood.detection.contract import Detector, FeatureCache, Fitted
+from ood.detection.logit_scores import largest_probability
 from ood.errors import InputError
 from ood.models.base import Classifier, Head
+from ood.settings.csi import CSI, CSIClassifier, CSIEncoder
 from ood.training.batches import Batches, batches, tensors
 from ood.training.device import Compute, state_digest
 from ood.training.loop import train
-from ood.training.model_files import TrainingResult, frozen
+from ood.training.model_files import TrainingResult, restore
 from ood.training.run import Inputs, Run, derive_seed
 
 log = logging.getLogger(__name__)
@@ -35,15 +37,6 @@ log = logging.getLogger(__name__)
 CHUNK = 200
 # shifts by name
 SHIFTS = {"none": 1, "rotation": 4, "cutperm": 4}
-
-RECORD = Record(
-    title="CSI: Novelty Detection via Contrastive Learning on Distributionally Shifted Instances",
-    authors="Tack, Mo, Jeong, Shin",
-    year=2020,
-    arxiv="2007.08176",
-    seed_settings="released code alinlab/CSI",
-    tuned_on="nothing",
-)
 
 
 # Shifts
@@ -73,29 +66,24 @@ class Encoder(nn.Module):
     and shift logits ``[N, K]``.
     """
 
-    def __init__(self, settings: dict):
+    def __init__(self, settings: CSIEncoder):
         super().__init__()
         self.features = classifiers.build_features(settings)
         width = self.features.out_features
         self.projection = Head(
-            nn.Linear(width, width), nn.ReLU(), nn.Linear(width, settings["projection"])
+            nn.Linear(width, width), nn.ReLU(), nn.Linear(width, settings.projection)
         )
-        self.shift = Head(nn.Linear(width, SHIFTS[settings["shift"]]))
+        self.shift = Head(nn.Linear(width, SHIFTS[settings.shift]))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self.features(images)
         return self.projection(hidden), self.shift(hidden)
 
 
-def restore(settings: dict, state: dict[str, Tensor], compute: Compute) -> Encoder:
-    """A frozen encoder in eval mode from its settings and state."""
-    return frozen(Encoder(settings), state, compute)
-
-
-def views_of(settings: dict) -> Views:
+def views_of(settings: CSIEncoder) -> Views:
     """What an encoder's views are drawn from."""
-    crop, size = tuple(settings["crop"]), settings["resize"]
-    return Views(settings["flip"], crop, settings["jitter"], size=size)
+    jitter = settings.jitter.plain()
+    return Views(settings.flip, tuple(settings.crop), jitter, size=settings.resize)
 
 
 def draw_views(images: Tensor, views: Views, kind: str, copies: int) -> tuple[Tensor, Tensor]:
@@ -148,16 +136,12 @@ def supervised_loss(projections: Tensor, groups: Tensor, temperature: float) -> 
     return -(chances.sum(1) / same.sum(1)).mean()
 
 
-def fit_encoder(settings: dict, inputs: Inputs, run: Run) -> tuple[Encoder, TrainingResult]:
-    """Train trunk, projection and shift head on pairs of views.
-
-    :param settings: of ``Encoder``, ``views_of`` and ``train``; ``labeled``, ``temperature``,
-        ``training_images`` (at most; None: all)
-    """
+def fit_encoder(settings: CSIEncoder, inputs: Inputs, run: Run) -> tuple[Encoder, TrainingResult]:
+    """Train trunk, projection and shift head on pairs of views."""
     torch.manual_seed(run.seed)
     network = Encoder(settings).to(run.compute.device, memory_format=torch.channels_last).train()
-    views, kind, classes = views_of(settings), settings["shift"], settings["n_classes"]
-    temperature = settings["temperature"]
+    views, kind, classes = views_of(settings), settings.shift, settings.n_classes
+    temperature = settings.temperature
 
     def loss(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         batch, shifts = draw_views(images, views, kind, copies=2)
@@ -165,7 +149,7 @@ def fit_encoder(settings: dict, inputs: Inputs, run: Run) -> tuple[Encoder, Trai
         terms = {"norm": projections.norm(dim=1).mean()}
         # the likelihoods of 1,024 views need more digits than bfloat16 has
         with torch.autocast(images.device.type, enabled=False):
-            if settings["labeled"]:
+            if settings.labeled:
                 groups = labels.repeat(len(batch) // len(labels)) + classes * shifts
                 return terms | {"loss": supervised_loss(projections, groups, temperature)}
             similarity = similarity_loss(projections, temperature)
@@ -176,8 +160,8 @@ def fit_encoder(settings: dict, inputs: Inputs, run: Run) -> tuple[Encoder, Trai
         terms |= {"similarity": similarity, "shift": shift, "shift_accuracy": accuracy}
         return terms | {"loss": similarity + shift}
 
-    images = inputs.images.spread(settings["training_images"])
-    data = batches(images, settings["batch_size"])
+    images = inputs.images.spread(settings.training_images)
+    data = batches(images, settings.batch_size)
     trained = train(network, loss, data, settings, run)
     return network.eval(), trained
 
@@ -194,54 +178,54 @@ class Joint(Classifier):
         self.register_buffer("kind", torch.tensor(0))
 
 
-def build_head(settings: dict) -> Classifier:
+def build_head(settings: CSIClassifier) -> Classifier:
     """The trunk with a linear head: for the classes an ordinary classifier, or ``Joint``."""
-    if settings["joint"]:
-        return Joint(classifiers.build_features(settings), settings["n_classes"])
+    if settings.joint:
+        return Joint(classifiers.build_features(settings), settings.n_classes)
     return classifiers.build(settings)
 
 
-def fit_head(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier, TrainingResult]:
+def fit_head(
+    settings: CSIClassifier, inputs: Inputs, run: Run
+) -> tuple[Classifier, TrainingResult]:
     """Train a linear head with cross-entropy on features of augmented views (one copy of each
     shift; the classes' head sees unshifted views alone).
 
-    :param settings: of ``build_head`` and ``train``, with the trunk's as in the ``encoder``;
-        ``passes``: how many draws of the views there are; an epoch takes the next
     :raises InputError: if the head is ``joint`` and the encoder knows no shifts
     """
     saved, compute = inputs.models["encoder"], run.compute
-    kind, classes = saved.settings["shift"] if settings["joint"] else "none", settings["n_classes"]
-    if settings["joint"] and kind == "none":
+    kind, classes = saved.settings.shift if settings.joint else "none", settings.n_classes
+    if settings.joint and kind == "none":
         raise InputError(f"{saved.name}: a joint head needs an encoder with a shift, not 'none'")
     torch.manual_seed(run.seed)
     network = build_head(settings)
-    if settings["joint"]:
+    if settings.joint:
         network.kind.fill_(list(SHIFTS).index(kind))
     classifiers.load_features(network.features, saved.state, saved.folder)
     network.to(compute.device, memory_format=torch.channels_last).eval()
     network.features.requires_grad_(False)
     views = views_of(saved.settings)
-    image_set = inputs.images.spread(saved.settings["training_images"])
+    image_set = inputs.images.spread(saved.settings.training_images)
     images, labels = (part.to(compute.device) for part in tensors(image_set))
 
     def features(number: int) -> Tensor:
         """Of one draw of all images, ``[N, K, D]``."""
         torch.manual_seed(derive_seed(run.seed, "views", number))
-        found = []
-        with torch.no_grad(), compute.autocast():
-            for part in images.split(compute.chunk(CHUNK)):
-                batch, _ = draw_views(to_unit(part), views, kind, copies=1)
-                hidden = network.features(batch).float()
-                found.append(hidden.view(SHIFTS[kind], len(part), -1).transpose(0, 1))
-        return torch.cat(found)
+
+        def of_one_draw(part: Tensor) -> Tensor:
+            batch, _ = draw_views(part, views, kind, copies=1)
+            hidden = network.features(batch).float()
+            return hidden.view(SHIFTS[kind], len(part), -1).transpose(0, 1)
+
+        return compute.batched(of_one_draw, images, compute.chunk(CHUNK))
 
     kept: dict[int, Tensor] = {}
-    data = Batches(torch.empty(len(labels), 0), labels, settings["batch_size"])
+    data = Batches(torch.empty(len(labels), 0), labels, settings.batch_size)
 
     def begin(epoch: int) -> None:
-        number = (epoch - 1) % settings["passes"]
+        number = (epoch - 1) % settings.passes
         if number not in kept:
-            if settings["epochs"] <= settings["passes"]:
+            if settings.epochs <= settings.passes:
                 # none comes again
                 kept.clear()
             kept[number] = features(number)
@@ -268,21 +252,17 @@ MODELS = {"csi_encoder": fit_encoder, "csi_classifier": fit_head}
 # The detectors
 
 
-def draw_samples(settings: dict, encoder: dict, shape: tuple[int, int]) -> list[dict]:
+def draw_samples(settings: CSI, encoder: CSIEncoder, state: dict[str, Tensor]) -> list[dict]:
     """The parameters with which every image is looked at, one set for each sample and shift: the
-    score is a function of the image. They follow from the encoder's weights.
-
-    :param settings: ``test_samples``, and ``test_crop``, the area of each window; without one the
-        images are looked at as they are, and nothing is drawn
+    score is a function of the image. They follow from the encoder's weights; none where images are
+    looked at as they are.
     """
-    if settings["test_crop"] is None:
+    if settings.test_crop is None:
         return []
-    flip = encoder["settings"]["flip"]
-    size = encoder["settings"]["resize"]
-    views = Views(flip, (settings["test_crop"], settings["test_crop"]), size=size)
-    torch.manual_seed(derive_seed("samples", state_digest(encoder["state"])))
-    count = settings["test_samples"] * SHIFTS[encoder["settings"]["shift"]]
-    drawn = views.draw(count, shape, torch.device("cpu"))
+    views = Views(encoder.flip, (settings.test_crop, settings.test_crop), size=encoder.resize)
+    torch.manual_seed(derive_seed("samples", state_digest(state)))
+    count = settings.test_samples * SHIFTS[encoder.shift]
+    drawn = views.draw(count, tuple(encoder.shape[:2]), torch.device("cpu"))
     return [
         {name: value[i : i + 1].tolist() for name, value in drawn.items()} for i in range(count)
     ]
@@ -295,11 +275,11 @@ class Passes(nn.Module):
     :param drawn: see ``draw_samples``
     """
 
-    def __init__(self, encoder: Encoder, settings: dict, drawn: list[dict]):
+    def __init__(self, encoder: Encoder, settings: CSIEncoder, drawn: list[dict]):
         super().__init__()
-        self.encoder, self.kind, self.drawn = encoder, settings["shift"], drawn
+        self.encoder, self.kind, self.drawn = encoder, settings.shift, drawn
         # applied to drawn windows alone: the flip comes before the shift
-        self.views = Views(False, None, size=settings["resize"])
+        self.views = Views(False, None, size=settings.resize)
         self.shifts = SHIFTS[self.kind]
 
     def _views(self, images: Tensor, shift: int) -> list[Tensor]:
@@ -322,16 +302,17 @@ class Passes(nn.Module):
         return torch.stack(projections), torch.stack(logits)
 
 
-def restore_passes(settings: dict, state: dict, compute: Compute) -> Remembered:
-    """The encoder's passes, which remember their last batch.
+def restore_passes(content: dict, compute: Compute) -> FeatureCache:
+    """The encoder's passes, kept of the last batch.
 
-    :param settings: the encoder's, and ``drawn``
+    :param content: of the encoder; its settings have ``drawn``, too
     """
     drawn = [
         {name: torch.tensor(value, device=compute.device) for name, value in one.items()}
-        for one in settings["drawn"]
+        for one in content["settings"]["drawn"]
     ]
-    return Remembered(Passes(restore(settings, state, compute), settings, drawn))
+    settings = CSIEncoder.read(content["settings"])
+    return FeatureCache(Passes(restore(Encoder, content, compute), settings, drawn))
 
 
 def fit_statistics(passes: nn.Module, image_set: ImageSet, compute: Compute) -> dict:
@@ -340,60 +321,57 @@ def fit_statistics(passes: nn.Module, image_set: ImageSet, compute: Compute) -> 
     :return: ``known``, their directions ``[K, M, P]``; ``lengths`` and ``logits``, the mean of the
         projections' lengths and of the right shifts' logits, ``[K]`` (1 / lambda and 1 / mu)
     """
-    projections, logits = [], []
-    with torch.no_grad(), compute.autocast():
-        for part in tensors(image_set)[0].to(compute.device).split(compute.chunk(CHUNK)):
-            one, other = passes(to_unit(part))
-            projections.append(one)
-            logits.append(other)
-    joined = torch.cat(projections, dim=1)
+    images = tensors(image_set)[0]
+    # the images' dimension in front, to be joined
+    projections, logits = compute.batched(
+        lambda part: [one.transpose(0, 1) for one in passes(part)], images, compute.chunk(CHUNK)
+    )
+    projections = projections.transpose(0, 1).contiguous()
     return {
-        "known": F.normalize(joined, dim=2).cpu(),
-        "lengths": joined.double().norm(dim=2).mean(1).cpu(),
-        "logits": torch.cat(logits, dim=1).double().mean(1).cpu(),
+        "known": F.normalize(projections, dim=2).cpu(),
+        "lengths": projections.double().norm(dim=2).mean(1).cpu(),
+        "logits": logits.T.contiguous().double().mean(1).cpu(),
     }
 
 
-def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
-    """A detector on an encoder, or on a joint head.
-
-    :param settings: ``score``: ``whole``, ``similarity`` (without the shift part) or ``joint``;
-        of ``draw_samples``; ``known_images``: training images in the score, at most (None: all)
-    """
-    if settings["score"] == "joint":
+def fit(settings: CSI, inputs: Inputs, run: Run) -> Fitted:
+    """A detector on an encoder, or on a joint head."""
+    if settings.score == "joint":
         saved = inputs.models["classifier"]
-        return Fitted({"score": "joint", "classifier": saved.content}, RECORD, saved.parameters)
+        content = {"score": "joint", "classifier": saved.content}
+        return Fitted(content, settings.record, saved.parameters)
     saved = inputs.models["encoder"]
-    height, width, _ = saved.settings["shape"]
-    drawn = draw_samples(settings, saved.content, (height, width))
-    encoder = {"settings": saved.settings | {"drawn": drawn}, "state": saved.state}
-    passes = restore_passes(**encoder, compute=run.compute).extractor
-    known = inputs.images.spread(settings["known_images"])
+    encoder = saved.content
+    encoder["settings"] = encoder["settings"] | {
+        "drawn": draw_samples(settings, saved.settings, saved.state)
+    }
+    passes = restore_passes(encoder, run.compute).extractor
+    known = inputs.images.spread(settings.known_images)
     statistics = fit_statistics(passes, known, run.compute)
     means = [float(value) for value in statistics["logits"]]
     log.info("mean length %s, mean logit of the right shift %s", statistics["lengths"], means)
-    whole = settings["score"] == "whole" and saved.settings["shift"] != "none"
+    whole = settings.score == "whole" and saved.settings.shift != "none"
     flags = []
     if whole and min(means) <= 0:
         whole = False
         flags.append("no shift part: a mean logit of the right shift is not positive")
     return Fitted(
-        {"score": settings["score"], "encoder": encoder, "statistics": statistics, "whole": whole},
-        RECORD,
+        {"score": settings.score, "encoder": encoder, "statistics": statistics, "whole": whole},
+        settings.record,
         saved.parameters,
         facts={"mean_lengths": statistics["lengths"].tolist(), "mean_shift_logits": means},
         flags=flags,
     )
 
 
-class CSIDetector:
+class CSIDetector(Detector):
     """-(similarity + shift): over the shifts k the mean of length times cosine to the nearest
     training image over the mean length, and of the right shift's logit over its mean.
 
     :param whole: whether the shift part counts
     """
 
-    def __init__(self, passes: Remembered, statistics: dict[str, Tensor], whole: bool):
+    def __init__(self, passes: FeatureCache, statistics: dict[str, Tensor], whole: bool):
         self.passes, self.statistics, self.whole = passes, statistics, whole
 
     def parts(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -409,26 +387,21 @@ class CSIDetector:
         similarity = (torch.stack(nearest).double() / s["lengths"][:, None]).mean(0)
         return similarity, (logits.double() / s["logits"][:, None]).mean(0)
 
-    def score(self, images: Tensor) -> Tensor:
+    def detect(self, images: Tensor) -> tuple[Tensor, None]:
         similarity, shift = self.parts(images)
-        return -(similarity + shift) if self.whole else -similarity
-
-    def predict(self, images: Tensor) -> None:
-        return None
+        return -(similarity + shift) if self.whole else -similarity, None
 
 
-class JointDetector:
+class JointDetector(Detector):
     """The largest softmax value of the logits that the joint head gives the right shift, averaged
     over the shifted forms of the image; negated."""
 
-    def __init__(self, network: Remembered):
+    def __init__(self, network: FeatureCache):
         self.network = network
 
-    def score(self, images: Tensor) -> Tensor:
-        return -F.softmax(self.network(images), dim=1).max(1).values
-
-    def predict(self, images: Tensor) -> Tensor:
-        return self.network(images).argmax(1)
+    def detect(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        logits = self.network(images)
+        return -largest_probability(logits), logits.argmax(1)
 
 
 class Averaged(nn.Module):
@@ -447,10 +420,11 @@ class Averaged(nn.Module):
         return torch.stack(found).mean(0)
 
 
-def restore_joint(settings: dict, state: dict[str, Tensor], compute: Compute) -> Remembered:
-    """A joint head on its trunk, which remembers its last batch."""
-    network = frozen(build_head(settings), state, compute)
-    return Remembered(Averaged(network, list(SHIFTS)[int(network.kind)], settings["n_classes"]))
+def restore_joint(content: dict, compute: Compute) -> FeatureCache:
+    """A joint head on its trunk, which keeps its last batch."""
+    network = restore(build_head, content, compute)
+    kind = list(SHIFTS)[int(network.kind)]
+    return FeatureCache(Averaged(network, kind, content["settings"]["n_classes"]))
 
 
 def load(content: dict, compute: Compute) -> CSIDetector | JointDetector:

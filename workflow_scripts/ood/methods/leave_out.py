@@ -19,40 +19,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ood.augmentations import by_name
-from ood.data.images import ImageSet, to_tensor, to_unit
+from ood.data.images import ImageSet, to_tensor
 from ood.detection import contract as detectors
 from ood.detection.classifier import build_features
-from ood.detection.contract import Fitted, Record
+from ood.detection.contract import Detector, Fitted
+from ood.detection.logit_scores import entropy, largest_probability
 from ood.evaluation import metrics
 from ood.models.base import Classifier
+from ood.settings.leave_out import LeaveOut, LeaveOutMember, PlainMember
 from ood.training.batches import batches, split
 from ood.training.device import Compute
 from ood.training.loop import train
-from ood.training.model_files import TrainingResult, frozen
+from ood.training.model_files import TrainingResult, restore
 from ood.training.run import Inputs, Run
 from ood.training.validation import Validation
 
 # images in one pass on a CPU: the gradient to the input needs every layer's values
 CHUNK = 100
 
-RECORD = Record(
-    title="Out-of-Distribution Detection Using an Ensemble of Self Supervised Leave-out "
-    "Classifiers",
-    authors="Vyas, Jammalamadaka, Zhu, Das, Kaul, Willke",
-    year=2018,
-    arxiv="1809.03576",
-    seed_settings="public code YU1ut/Ensemble-of-Leave-out-Classifiers",
-    tuned_on="validation OOD set",
-)
-ODIN_RECORD = Record(
-    title="Enhancing The Reliability of Out-of-distribution Image Detection in Neural Networks, of "
-    "an ensemble of plain nets; the control of the leave-out ensemble",
-    authors="Liang, Li, Srikant",
-    year=2018,
-    arxiv="1706.02690",
-    seed_settings="the leave-out ensemble's nets, grid and validation set",
-    tuned_on="validation OOD set",
-)
 # what calibration records of every temperature and step
 CALIBRATED = ("auroc", "fpr95", "detection_error_original", "n_id", "n_ood")
 
@@ -79,31 +63,18 @@ class Member(nn.Module):
     class ``classes[j]``.
     """
 
-    def __init__(self, settings: dict):
+    def __init__(self, settings: LeaveOutMember | PlainMember):
         super().__init__()
         self.left_out: list[int] = []
-        if settings["type"] == "leave_out_member":
-            groups = partition(
-                settings["n_classes"], settings["groups"], settings["partition_seed"]
-            )
-            self.left_out = groups[settings["group"]]
-        kept = [k for k in range(settings["n_classes"]) if k not in self.left_out]
+        if isinstance(settings, LeaveOutMember):
+            groups = partition(settings.n_classes, settings.groups, settings.partition_seed)
+            self.left_out = groups[settings.group]
+        kept = [k for k in range(settings.n_classes) if k not in self.left_out]
         self.classifier = Classifier(build_features(settings), None, len(kept))
         self.register_buffer("classes", torch.tensor(kept))
 
     def forward(self, images: Tensor) -> Tensor:
         return self.classifier(images)
-
-
-def restore(settings: dict, state: dict[str, Tensor], compute: Compute) -> Member:
-    """A frozen member in eval mode from its settings and state."""
-    return frozen(Member(settings), state, compute)
-
-
-def entropy(logits: Tensor) -> Tensor:
-    """H of the softmax in nats, ``[N, K]`` -> ``[N]``."""
-    log_p = F.log_softmax(logits, dim=1)
-    return -(log_p.exp() * log_p).sum(1)
 
 
 def margin_loss(
@@ -120,15 +91,10 @@ def margin_loss(
     return {"loss": known + weight * missing, "known": known, "entropy_gap": gap}
 
 
-def largest_probability(logits: Tensor) -> Tensor:
-    """max p, float64 ``[N]``: ODIN's score."""
-    return F.softmax(logits.double(), dim=1).max(1).values
-
-
 def certainty(logits: Tensor) -> Tensor:
     """max p - H(p), float64 ``[N]``: in float32 a high temperature leaves no digits."""
     logits = logits.double()
-    return F.softmax(logits, dim=1).max(1).values - entropy(logits)
+    return largest_probability(logits) - entropy(logits)
 
 
 def best_epoch(history: list[dict], tolerance: float) -> int:
@@ -143,17 +109,13 @@ def best_epoch(history: list[dict], tolerance: float) -> int:
     return best
 
 
-def fit_member(settings: dict, inputs: Inputs, run: Run) -> tuple[Member, TrainingResult]:
+def fit_member(settings: LeaveOutMember, inputs: Inputs, run: Run) -> tuple[Member, TrainingResult]:
     """Train one member; each step sees as many left-out images as ID images.
 
     Both pass the network as one batch, so that batch norm sees both.
-
-    :param settings: of ``Member`` and ``train``; ``margin`` and ``margin_weight``;
-        ``validation_share`` of the ID images, ``validation_images`` of these and of the validation
-        OOD set and ``accuracy_tolerance`` for the rule of the best epoch; ``augmentation``
     """
     network = _fresh_member(settings, run)
-    training, held_out = split(inputs.images, settings["validation_share"], 0)
+    training, held_out = split(inputs.images, settings.validation_share, 0)
     kept = training.renumbered(network.classes.tolist())
     left_out = training.select(network.left_out)
 
@@ -161,58 +123,61 @@ def fit_member(settings: dict, inputs: Inputs, run: Run) -> tuple[Member, Traini
         logits = network(torch.cat([images, others])).float()
         logits, left_out_logits = logits[: len(images)], logits[len(images) :]
         terms = margin_loss(
-            logits, labels, left_out_logits, settings["margin"], settings["margin_weight"]
+            logits, labels, left_out_logits, settings.margin, settings.margin_weight
         )
         return terms | {"accuracy": (logits.argmax(1) == labels).float().mean()}
 
     data = batches(
         kept,
-        settings["batch_size"],
+        settings.batch_size,
         beside=to_tensor(left_out.images),
-        augment=by_name(settings["augmentation"]),
+        augment=by_name(settings.augmentation),
     )
     validation = _validation(network, held_out, settings, inputs, run)
     trained = train(network, loss, data, settings, run, validation=validation)
     return network.eval(), trained
 
 
-def fit_plain_member(settings: dict, inputs: Inputs, run: Run) -> tuple[Member, TrainingResult]:
-    """Train a net on all classes with cross-entropy; what it shares with a member is the same.
-
-    :param settings: of ``fit_member``, but for the groups of classes and the margin
-    """
+def fit_plain_member(
+    settings: PlainMember, inputs: Inputs, run: Run
+) -> tuple[Member, TrainingResult]:
+    """Train a net on all classes with cross-entropy; what it shares with a member is the same."""
     network = _fresh_member(settings, run)
-    training, held_out = split(inputs.images, settings["validation_share"], 0)
+    training, held_out = split(inputs.images, settings.validation_share, 0)
 
     def loss(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         logits = network(images).float()
         accuracy = (logits.argmax(1) == labels).float().mean()
         return {"loss": F.cross_entropy(logits, labels), "accuracy": accuracy}
 
-    data = batches(training, settings["batch_size"], augment=by_name(settings["augmentation"]))
+    data = batches(training, settings.batch_size, augment=by_name(settings.augmentation))
     validation = _validation(network, held_out, settings, inputs, run)
     trained = train(network, loss, data, settings, run, validation=validation)
     return network.eval(), trained
 
 
-def _fresh_member(settings: dict, run: Run) -> Member:
+def _fresh_member(settings: LeaveOutMember | PlainMember, run: Run) -> Member:
     torch.manual_seed(run.seed)
     return Member(settings).to(run.compute.device, memory_format=torch.channels_last).train()
 
 
 def _validation(
-    network: Member, held_out: ImageSet, settings: dict, inputs: Inputs, run: Run
+    network: Member,
+    held_out: ImageSet,
+    settings: LeaveOutMember | PlainMember,
+    inputs: Inputs,
+    run: Run,
 ) -> Validation:
     """Accuracy and OOD detection on the validation sets after each epoch, and the best epoch."""
-    known = held_out.renumbered(network.classes.tolist()).spread(settings["validation_images"])
-    unknown = inputs.validation.spread(settings["validation_images"])
+    known = held_out.renumbered(network.classes.tolist()).spread(settings.validation_images)
+    unknown = inputs.validation.spread(settings.validation_images)
     chunk = run.compute.chunk(CHUNK)
     measured = [to_tensor(one.images).to(run.compute.device) for one in (known, unknown)]
     known_labels = torch.from_numpy(known.labels).to(run.compute.device)
 
     def measure() -> dict[str, float]:
         logits = [
-            torch.cat([network(to_unit(part)).float() for part in images.split(chunk)])
+            run.compute.batched(lambda part: network(part).float(), images, chunk)
             for images in measured
         ]
         found = metrics.evaluate(*(-certainty(one).cpu().numpy() for one in logits))
@@ -224,7 +189,7 @@ def _validation(
         }
 
     return Validation(
-        measure=measure, best=lambda history: best_epoch(history, settings["accuracy_tolerance"])
+        measure=measure, best=lambda history: best_epoch(history, settings.accuracy_tolerance)
     )
 
 
@@ -307,7 +272,7 @@ class Ensemble:
 SCORES = {"certainty": certainty, "largest_probability": largest_probability}
 
 
-class LeaveOutDetector:
+class LeaveOutDetector(Detector):
     """The paper's algorithm 2 at one temperature and size of the step.
 
     :param score: of ``SCORES``: ``certainty`` is the paper's, ``largest_probability`` ODIN's
@@ -320,7 +285,7 @@ class LeaveOutDetector:
         self.temperature = temperature
         self.epsilon = epsilon
 
-    def score(self, images: Tensor) -> Tensor:
+    def detect(self, images: Tensor) -> tuple[Tensor, Tensor]:
         if self.epsilon:
             steps = self.ensemble.steps(images, self.temperature)
             found = [
@@ -330,15 +295,13 @@ class LeaveOutDetector:
         else:
             found = self.ensemble.logits(images)
         known = SCORES[self.score_name]
-        return -sum(known(logits / self.temperature) for logits in found)
-
-    def predict(self, images: Tensor) -> Tensor:
-        return self.ensemble.probabilities(images).argmax(1)
+        score = -sum(known(logits / self.temperature) for logits in found)
+        return score, self.ensemble.probabilities(images).argmax(1)
 
 
-def choices(settings: dict) -> dict[str, dict[str, float]]:
+def choices(settings: LeaveOut) -> dict[str, dict[str, float]]:
     """Every pair of the settings' ``temperatures`` and ``epsilons``, by name."""
-    pairs = itertools.product(settings["temperatures"], settings["epsilons"])
+    pairs = itertools.product(settings.temperatures, settings.epsilons)
     return {
         f"temperature_{temperature:g}_epsilon_{epsilon:g}": {
             "temperature": temperature,
@@ -349,23 +312,22 @@ def choices(settings: dict) -> dict[str, dict[str, float]]:
 
 
 def calibration_sets(
-    settings: dict, member: dict, image_set: ImageSet, validation: ImageSet
+    settings: LeaveOut,
+    member: LeaveOutMember | PlainMember,
+    image_set: ImageSet,
+    validation: ImageSet,
 ) -> tuple[ImageSet, ImageSet]:
-    """ID images that no member has been trained on, and validation OOD images.
-
-    :param settings: the method's; at most ``calibration_images`` of each
-    :param member: settings of a member
-    """
-    held_out = split(image_set, member["validation_share"], 0)[1]
-    count = settings["calibration_images"]
+    """ID images that no member has been trained on, and validation OOD images."""
+    held_out = split(image_set, member.validation_share, 0)[1]
+    count = settings.calibration_images
     return held_out.spread(count), validation.spread(count)
 
 
-def calibrate(settings: dict, members: list[dict], sets: tuple[ImageSet, ImageSet], run: Run):
+def calibrate(settings: LeaveOut, members: list[dict], sets: tuple[ImageSet, ImageSet], run: Run):
     """Every temperature and step on the validation sets: rows, the highest AUROC first."""
-    ensemble = build_ensemble(members, settings["perturbation"], run.compute)
+    ensemble = build_ensemble(members, settings.perturbation, run.compute)
     candidates = {
-        name: LeaveOutDetector(ensemble, settings["score"], **choice)
+        name: LeaveOutDetector(ensemble, settings.score, **choice)
         for name, choice in choices(settings).items()
     }
     known, unknown = (detectors.run(candidates, one, run.compute) for one in sets)
@@ -376,18 +338,17 @@ def calibrate(settings: dict, members: list[dict], sets: tuple[ImageSet, ImageSe
     return sorted(rows, key=lambda row: -row["auroc"])
 
 
-def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
+def fit(settings: LeaveOut, inputs: Inputs, run: Run) -> Fitted:
     """The ensemble at the temperature and step that are best on the validation sets."""
     saved = inputs.models["members"]
     members = [one.content for one in saved]
     sets = calibration_sets(settings, saved[0].settings, inputs.images, inputs.validation)
     rows = calibrate(settings, members, sets, run)
     choice = {name: float(rows[0][name]) for name in ("temperature", "epsilon")}
-    record = RECORD if settings["score"] == "certainty" else ODIN_RECORD
-    kept = {name: settings[name] for name in ("perturbation", "score")}
+    kept = {"perturbation": settings.perturbation, "score": settings.score}
     return Fitted(
         {"members": members, **kept, **choice},
-        replace(record, tuned_on=inputs.validation_name),
+        replace(settings.record, tuned_on=inputs.validation_name),
         sum(one.parameters for one in saved),
         facts=choice,
         tables={"calibration": rows},
@@ -405,7 +366,7 @@ def load(content: dict, compute: Compute) -> LeaveOutDetector:
 def build_ensemble(members: list[dict], perturbation: str, compute: Compute) -> Ensemble:
     """The ensemble of the members' settings and states."""
     n_classes = members[0]["settings"]["n_classes"]
-    networks = [restore(**one, compute=compute) for one in members]
+    networks = [restore(Member, one, compute) for one in members]
     return Ensemble(networks, n_classes, perturbation, compute.chunk(CHUNK))
 
 

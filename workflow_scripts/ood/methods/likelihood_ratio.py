@@ -16,15 +16,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ood.data.images import ImageSet, to_grey, to_tensor, to_unit
-from ood.detection.contract import Fitted, Record, Remembered
+from ood.data.images import ImageSet, to_grey, to_tensor
+from ood.detection.contract import Detector, FeatureCache, Fitted
 from ood.evaluation import metrics
 from ood.models.pixelcnn import PixelCNN
+from ood.settings.likelihood_ratio import LikelihoodRatio
+from ood.settings.likelihood_ratio import PixelCNN as PixelCNNSettings
 from ood.training import batches
 from ood.training.batches import Batches, tensors
 from ood.training.device import Compute
 from ood.training.loop import train
-from ood.training.model_files import TrainedModel, TrainingResult, frozen
+from ood.training.model_files import TrainedModel, TrainingResult, restore
 from ood.training.run import Inputs, Run
 from ood.training.validation import Validation
 
@@ -35,35 +37,20 @@ NATS_PER_BIT = float(np.log(2))
 CHUNK = 100
 
 
-RECORD = Record(
-    title="Likelihood Ratios for Out-of-Distribution Detection",
-    authors="Ren, Liu, Fertig, Snoek, Poplin, DePristo, Dillon, Lakshminarayanan",
-    year=2019,
-    arxiv="1906.02845",
-    seed_settings="released code google-research/genomics_ood",
-    tuned_on="nothing",
-)
-
-
 # The models
 
 
-def build(settings: dict) -> PixelCNN:
-    """A PixelCNN++ with fresh weights, see ``PixelCNN`` for the settings' meaning."""
+def build(settings: PixelCNNSettings) -> PixelCNN:
+    """A PixelCNN++ with fresh weights."""
     return PixelCNN(
-        tuple(settings["shape"]),
-        settings["filters"],
-        settings["residual_layers"],
-        settings["hierarchies"],
-        settings["components"],
-        settings["dropout"],
-        settings["rescale"],
+        tuple(settings.shape),
+        settings.filters,
+        settings.residual_layers,
+        settings.hierarchies,
+        settings.components,
+        settings.dropout,
+        settings.rescale,
     )
-
-
-def restore(settings: dict, state: dict[str, Tensor], compute: Compute) -> PixelCNN:
-    """A frozen PixelCNN++ from its settings and state dict, in eval mode."""
-    return frozen(build(settings), state, compute)
 
 
 def to_values(images: Tensor) -> Tensor:
@@ -89,49 +76,48 @@ def penalty(network: nn.Module) -> Tensor:
     return torch.cat(kernels).square().sum()
 
 
-def split(settings: dict, image_set: ImageSet) -> tuple[ImageSet, ImageSet]:
+def split(settings: PixelCNNSettings, image_set: ImageSet) -> tuple[ImageSet, ImageSet]:
     """Images to train on and a random ``validation_share``, the same for every model and seed.
 
     The released code takes the last ones in file order, which in some sets are of one class.
     """
-    return batches.split(image_set, settings["validation_share"], 0)
+    return batches.split(image_set, settings.validation_share, 0)
 
 
-def fit_pixelcnn(settings: dict, inputs: Inputs, run: Run) -> tuple[PixelCNN, TrainingResult]:
+def fit_pixelcnn(
+    settings: PixelCNNSettings, inputs: Inputs, run: Run
+) -> tuple[PixelCNN, TrainingResult]:
     """Train a foreground model, or with ``mutation_rate`` and ``l2`` a background model.
 
     The loss is the mean of -log p over the batch, in nats per image, of images mutated afresh, plus
     ``l2`` times the sum of squares of all kernels (the released code creates that term
     and forgets to add it).
-
-    :param settings: of ``build`` and ``train``; ``mutation_rate``, ``l2``, ``validation_share``,
-        ``validation_images`` (how many of them the loss is recorded on), ``snapshot_every``
     """
     torch.manual_seed(run.seed)
     network = build(settings).to(run.compute.device, memory_format=torch.channels_last).train()
-    dimensions = int(np.prod(settings["shape"]))
+    dimensions = int(np.prod(settings.shape))
 
     def loss(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         values = to_values(images)
-        if settings["mutation_rate"]:
-            values = mutate(values, settings["mutation_rate"])
+        if settings.mutation_rate:
+            values = mutate(values, settings.mutation_rate)
         nats = -network.log_probability(values).sum((1, 2)).mean()
         terms = {"loss": nats, "bits_per_dimension": nats / (dimensions * NATS_PER_BIT)}
-        if settings["l2"]:
-            terms["penalty"] = settings["l2"] * penalty(network)
+        if settings.l2:
+            terms["penalty"] = settings.l2 * penalty(network)
             terms["loss"] = nats + terms["penalty"]
         return terms
 
     kept, validation = split(settings, inputs.images)
-    held_out = tuple(part[: settings["validation_images"]] for part in tensors(validation))
+    held_out = tuple(part[: settings.validation_images] for part in tensors(validation))
     trained = train(
         network,
         loss,
-        Batches(*tensors(kept), settings["batch_size"]),
+        Batches(*tensors(kept), settings.batch_size),
         settings,
         run,
         validation=Validation(held_out=held_out),
-        snapshot_every=settings["snapshot_every"],
+        snapshot_every=settings.snapshot_every,
     )
     return network.eval(), trained
 
@@ -160,62 +146,60 @@ def log_likelihood(network: PixelCNN, values: Tensor, compute: Compute) -> Tenso
     """log p of each pixel in nats, float64 ``[N, H, W]``; their sum is the image's."""
     with torch.no_grad(), compute.autocast():
         outputs = network(values)
-    return network.log_probability(values.double(), outputs.double())
+    with torch.autocast(values.device.type, enabled=False):
+        return network.log_probability(values.double(), outputs.double())
 
 
 def image_log_likelihoods(network: PixelCNN, images: np.ndarray, compute: Compute) -> np.ndarray:
     """log p of each image of an image set, float64 ``[N]``."""
-    found = [
-        log_likelihood(network, to_values(to_unit(part.to(compute.device))), compute).sum((1, 2))
-        for part in to_tensor(images).split(compute.chunk(CHUNK))
-    ]
-    return torch.cat(found).cpu().numpy()
+    found = compute.batched(
+        lambda part: log_likelihood(network, to_values(part), compute).sum((1, 2)),
+        to_tensor(images),
+        compute.chunk(CHUNK),
+    )
+    return found.cpu().numpy()
 
 
 def select_background(
-    settings: dict,
+    settings: LikelihoodRatio,
     foreground: TrainedModel,
     backgrounds: list[TrainedModel],
     inputs: Inputs,
     compute: Compute,
 ) -> list[dict]:
-    """Every background model's AUROC on the validation sets, the best first.
-
-    :param settings: ``selection_images`` of each set; ``validate_on``: ``ood``, the validation OOD
-        set, or ``grey_id``, the grey version of the held-out ID images
-    """
+    """Every background model's AUROC on the validation sets, the best first."""
     held_out = split(foreground.settings, inputs.images)[1]
-    known = held_out.spread(settings["selection_images"]).images
-    if settings["validate_on"] == "grey_id":
+    known = held_out.spread(settings.selection_images).images
+    if settings.validate_on == "grey_id":
         unknown = to_grey(known)
     else:
-        unknown = inputs.validation.spread(settings["selection_images"]).images
+        unknown = inputs.validation.spread(settings.selection_images).images
     images = np.concatenate([known, unknown])
 
     def log_p(saved: TrainedModel) -> np.ndarray:
-        network = restore(saved.settings, saved.state, compute)
+        network = restore(build, saved.content, compute)
         return image_log_likelihoods(network, images, compute)
 
     reference, rows = log_p(foreground), []
     for one in backgrounds:
         row = {"background": one.name}
-        row |= {key: one.settings[key] for key in ("mutation_rate", "l2")}
+        row |= {"mutation_rate": one.settings.mutation_rate, "l2": one.settings.l2}
         row["auroc"] = ratio_auroc(reference, log_p(one), len(known))
         rows.append(row | {"n_id": len(known), "n_ood": len(unknown)})
     return sorted(rows, key=lambda row: -row["auroc"])
 
 
-def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
+def fit(settings: LikelihoodRatio, inputs: Inputs, run: Run) -> Fitted:
     """The foreground model, with the background model that is best on the validation sets where the
     settings name any."""
-    parts, record, tables = {"foreground": inputs.models["foreground"]}, RECORD, {}
-    if "backgrounds" in settings:
+    parts, record, tables = {"foreground": inputs.models["foreground"]}, settings.record, {}
+    if settings.backgrounds is not None:
         backgrounds = inputs.models["backgrounds"]
         rows = select_background(settings, parts["foreground"], backgrounds, inputs, run.compute)
         best = rows[0]["background"]
         parts["background"] = next(one for one in backgrounds if one.name == best)
-        grey = settings["validate_on"] == "grey_id"
-        record = replace(RECORD, tuned_on="grey ID images" if grey else inputs.validation_name)
+        grey = settings.validate_on == "grey_id"
+        record = replace(record, tuned_on="grey ID images" if grey else inputs.validation_name)
         tables["selection"] = rows
     snapshots = {}
     if run.snapshots:
@@ -251,10 +235,10 @@ class PixelLikelihood(nn.Module):
         return log_likelihood(self.network, to_values(images), self.compute)
 
 
-class LikelihoodDetector:
+class LikelihoodDetector(Detector):
     """-log p of the foreground model, or the ratio where there is a background model."""
 
-    def __init__(self, foreground: Remembered, background: Remembered | None):
+    def __init__(self, foreground: FeatureCache, background: FeatureCache | None):
         self.foreground = foreground
         self.background = background
 
@@ -263,26 +247,21 @@ class LikelihoodDetector:
         found = self.foreground(images)
         return found, None if self.background is None else found - self.background(images)
 
-    def score(self, images: Tensor) -> Tensor:
+    def detect(self, images: Tensor) -> tuple[Tensor, None]:
         likelihood, ratio = self.pixels(images)
-        return -(likelihood if ratio is None else ratio).sum((1, 2))
-
-    def predict(self, images: Tensor) -> None:
-        return None
+        return -(likelihood if ratio is None else ratio).sum((1, 2)), None
 
 
-def restore_likelihood(settings: dict, state: dict[str, Tensor], compute: Compute) -> Remembered:
-    """log p of each pixel, which remembers its last batch."""
-    return Remembered(PixelLikelihood(restore(settings, state, compute), compute))
+def restore_cached(content: dict, compute: Compute) -> FeatureCache:
+    """log p of each pixel, kept of the last batch."""
+    return FeatureCache(PixelLikelihood(restore(build, content, compute), compute))
 
 
 def load(content: dict, compute: Compute) -> LikelihoodDetector:
     """The detector of ``fit``."""
     return LikelihoodDetector(
-        compute.shared(restore_likelihood, content["foreground"]),
-        compute.shared(restore_likelihood, content["background"])
-        if "background" in content
-        else None,
+        compute.shared(restore_cached, content["foreground"]),
+        compute.shared(restore_cached, content["background"]) if "background" in content else None,
     )
 
 
@@ -295,5 +274,5 @@ def at_snapshot(
         old = parts[part].extractor
         network = copy.deepcopy(old.network)
         network.load_state_dict(values)
-        parts[part] = Remembered(PixelLikelihood(network, old.compute))
+        parts[part] = FeatureCache(PixelLikelihood(network, old.compute))
     return LikelihoodDetector(**parts)

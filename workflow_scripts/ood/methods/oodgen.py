@@ -25,15 +25,16 @@ from torch.func import jvp, vmap
 
 from ood.data.images import ImageSet, to_array, to_bytes, to_unit
 from ood.detection import classifier as classifiers
-from ood.detection.contract import Fitted, PseudoOOD, Record, Remembered
+from ood.detection.contract import Detector, FeatureCache, Fitted, PseudoOOD
 from ood.errors import InputError
 from ood.models.base import Classifier
 from ood.models.initialization import glorot_uniform
 from ood.models.vae import OneHotCVAE
+from ood.settings.oodgen import Generation, OODGen, OODGenClassifier, OODGenCVAE
 from ood.training.batches import batches, split, tensors
 from ood.training.device import Compute
 from ood.training.loop import train
-from ood.training.model_files import TrainingResult, frozen
+from ood.training.model_files import TrainingResult, restore
 from ood.training.run import Inputs, Run, derive_seed
 from ood.training.validation import Validation
 
@@ -44,14 +45,6 @@ log = logging.getLogger(__name__)
 JACOBIAN_CHUNK = {"cpu": 16, "cuda": 512}
 
 
-RECORD = Record(
-    title="Out-of-distribution Detection in Classifiers via Generation",
-    authors="Vernekar, Gaurav, Abdelzad, Denouden, Salay, Czarnecki",
-    year=2019,
-    arxiv="1910.04241",
-    seed_settings="released code sverneka/OODGen",
-    tuned_on="nothing",
-)
 # a latent whose mean varies less within a class counts as unused
 USED = 0.01
 # initial weights: PyTorch's, or Keras's
@@ -63,27 +56,22 @@ SAMPLES, STEPS = 1000, 5
 # Stage 1: the conditional VAE
 
 
-def build_cvae(settings: dict) -> OneHotCVAE:
-    """A CVAE with fresh weights, see ``OneHotCVAE`` for the settings' meaning, and ``INITS``."""
+def build_cvae(settings: OODGenCVAE) -> OneHotCVAE:
+    """A CVAE with fresh weights."""
     cvae = OneHotCVAE(
-        tuple(settings["shape"]),
-        settings["n_classes"],
-        settings["latent"],
-        settings["hidden"],
-        settings["width"],
-        settings["deterministic_latent"],
+        tuple(settings.shape),
+        settings.n_classes,
+        settings.latent,
+        settings.hidden,
+        settings.width,
+        settings.deterministic_latent,
     )
-    return INITS[settings["init"]](cvae)
+    return INITS[settings.init](cvae)
 
 
-def build_classifier(settings: dict) -> Classifier:
-    """A classifier with fresh weights, see ``classifiers.build``, and ``INITS``."""
-    return INITS[settings["init"]](classifiers.build(settings))
-
-
-def restore_cvae(settings: dict, state: dict[str, Tensor], compute: Compute) -> OneHotCVAE:
-    """A frozen CVAE in eval mode from its settings and state."""
-    return frozen(build_cvae(settings), state, compute)
+def build_classifier(settings: OODGenClassifier) -> Classifier:
+    """A classifier with fresh weights."""
+    return INITS[settings.init](classifiers.build(settings))
 
 
 def cvae_loss(
@@ -100,21 +88,17 @@ def cvae_loss(
     return {"loss": error + kl_weight * kl, "cross_entropy": error, "kl": kl}
 
 
-def fit_cvae(settings: dict, inputs: Inputs, run: Run) -> tuple[OneHotCVAE, TrainingResult]:
-    """Train the CVAE on the ID images.
-
-    :param settings: of ``build_cvae`` and ``train``; ``kl_weight``; ``validation_share`` of the
-        images decides when to stop, ``patience`` epochs after the lowest loss
-    """
+def fit_cvae(settings: OODGenCVAE, inputs: Inputs, run: Run) -> tuple[OneHotCVAE, TrainingResult]:
+    """Train the CVAE on the ID images; a part of them decides when to stop."""
     torch.manual_seed(run.seed)
     cvae = build_cvae(settings).to(run.compute.device, memory_format=torch.channels_last).train()
 
     def loss(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        return cvae_loss(images, *cvae(images, labels), settings["kl_weight"])
+        return cvae_loss(images, *cvae(images, labels), settings.kl_weight)
 
-    training, validation = split(inputs.images, settings["validation_share"], run.seed)
-    data = batches(training, settings["batch_size"])
-    watched = Validation(held_out=tensors(validation), patience=settings["patience"])
+    training, validation = split(inputs.images, settings.validation_share, run.seed)
+    data = batches(training, settings.batch_size)
+    watched = Validation(held_out=tensors(validation), patience=settings.patience)
     trained = train(cvae, loss, data, settings, run, validation=watched)
     return cvae.eval(), trained
 
@@ -297,35 +281,28 @@ def encode(cvae: OneHotCVAE, image_set: ImageSet) -> Base:
     return Base(images, labels, latents)
 
 
-def fit_ellipsoids(base: Base, settings: dict) -> list[Ellipsoid]:
+def fit_ellipsoids(base: Base, settings: Generation) -> list[Ellipsoid]:
     """One for each class, in the order of the classes. Warns where half of the latents are unused:
     what is generated then is no boundary of the data.
-
-    :param settings: ``radius_quantile``, ``shell_axes``
     """
     found = []
     for k in range(int(base.labels.max()) + 1):
         mine = base.latents[base.labels == k]
-        found.append(fit_ellipsoid(mine, settings["radius_quantile"], settings["shell_axes"]))
+        found.append(fit_ellipsoid(mine, settings.radius_quantile, settings.shell_axes))
         used, latent = int((mine.var(0) > USED).sum()), mine.shape[1]
-        tell = log.warning if 2 * used < latent else log.info
+        log_at = log.warning if 2 * used < latent else log.info
         rank, radius = found[k].axes.shape[1], found[k].radius
         text = "class %d: %d of %d latents are used, rank %d, radius %.3f"
-        tell(text, k, used, latent, rank, radius)
+        log_at(text, k, used, latent, rank, radius)
     return found
 
 
 @dataclass(frozen=True)
 class Generator:
-    """Draws both types from PyTorch's global random state.
-
-    :param settings: ``null_space`` (of ``DIRECTIONS``), ``lengths`` (a, b), ``clip_type1``,
-        ``type1_bytes`` (clipped images are rounded to 256 values: a quarter of the memory, but
-        short steps vanish), ``shell`` (the range of rho in units of r_c)
-    """
+    """Draws both types from PyTorch's global random state."""
 
     cvae: OneHotCVAE
-    settings: dict
+    settings: Generation
     ellipsoids: list[Ellipsoid]
     base: Base
 
@@ -338,7 +315,7 @@ class Generator:
             off, values leave [0, 1]
         """
         base = self.base
-        directions = DIRECTIONS[self.settings["null_space"]]
+        directions = DIRECTIONS[self.settings.null_space]
         found = []
         with torch.no_grad():
             for part in chosen.split(JACOBIAN_CHUNK[chosen.device.type]):
@@ -346,14 +323,14 @@ class Generator:
                 jacobian = decoder_jacobian(self.cvae, base.latents[part], one_hot)
                 found.append(directions(jacobian))
         if lengths is None:
-            low, high = self.settings["lengths"]
+            low, high = self.settings.lengths
             lengths = torch.rand(len(chosen), device=chosen.device) * (high - low) + low
         signs = torch.randint(0, 2, (len(chosen),), device=chosen.device) * 2 - 1
         steps = torch.cat(found) * (signs * lengths.to(chosen.device))[:, None]
         images = to_unit(base.images[chosen]) + steps.view(-1, *base.images.shape[1:])
-        if self.settings["type1_bytes"]:
+        if self.settings.type1_bytes:
             return to_bytes(images)
-        return images.clamp(0, 1) if self.settings["clip_type1"] else images
+        return images.clamp(0, 1) if self.settings.clip_type1 else images
 
     def type2(self, labels: Tensor, factors: Tensor | None = None) -> Tensor:
         """Decoded latents of each label's shell, rho ~ U(first, second) r_c.
@@ -374,7 +351,7 @@ class Generator:
     def shell(self, labels: Tensor, factors: Tensor | None = None) -> Tensor:
         """The latents of type II, float64 ``[M, L]``; see ``type2``."""
         if factors is None:
-            low, high = self.settings["shell"]
+            low, high = self.settings.shell
             drawn = torch.rand(len(labels), dtype=torch.float64, device=labels.device)
             factors = drawn * (high - low) + low
         factors = factors.to(labels.device, torch.float64)
@@ -415,7 +392,7 @@ class Pools:
     """The pseudo-OOD images of an epoch; a pure function of seed and epoch, so that a resumed run
     finds the same."""
 
-    def __init__(self, generator: Generator, settings: dict, seed: int):
+    def __init__(self, generator: Generator, settings: OODGenClassifier, seed: int):
         self.generator, self.settings, self.seed = generator, settings, seed
         self.made: dict[str, int] = {}
         self.images: dict[str, Tensor] = {}
@@ -427,43 +404,43 @@ class Pools:
             "type1": generator.type1,
             "type2": lambda chosen: generator.type2(generator.base.labels[chosen]),
         }
+        every = {"type1": self.settings.type1_every, "type2": self.settings.type2_every}
         for name, make in makers.items():
-            number = (epoch - 1) // self.settings[f"{name}_every"]
+            number = (epoch - 1) // every[name]
             if self.made.get(name) != number:
                 torch.manual_seed(derive_seed(self.seed, name, number))
-                self.images[name] = make(generator.sample(self.settings["pool_size"]))
+                self.images[name] = make(generator.sample(self.settings.pool_size))
                 self.made[name] = number
 
     def draw(self) -> Tensor:
         """Images of one step, ``type1_per_batch`` and ``type2_per_batch``, drawn with repetition;
         float32 ``[M, C, H, W]``."""
         parts = []
+        counts = {"type1": self.settings.type1_per_batch, "type2": self.settings.type2_per_batch}
         for name, pool in self.images.items():
-            count = self.settings[f"{name}_per_batch"]
-            index = torch.randint(0, len(pool), (count,), device=pool.device)
+            index = torch.randint(0, len(pool), (counts[name],), device=pool.device)
             parts.append(to_unit(pool[index]))
         return torch.cat(parts)
 
 
-def fit_classifier(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier, TrainingResult]:
+def fit_classifier(
+    settings: OODGenClassifier, inputs: Inputs, run: Run
+) -> tuple[Classifier, TrainingResult]:
     """Train the K + 1 classifier on ID images, type I and type II.
 
-    :param settings: of ``classifiers.build`` and ``train``; ``generation``: of ``Generator``, and
-        ``radius_quantile``; ``reject_weight``, ``pool_size``, ``type1_every``, ``type2_every``
-        (epochs), ``type1_per_batch``, ``type2_per_batch``; ``validation_share`` of the ID images,
-        with pools of their own, is recorded, and decides where ``patience`` is not None;
-        ``snapshot_every`` (steps between states to keep)
+    The loss on the held-out part, with pools of its own, is recorded, and decides where
+    ``patience`` is given.
     """
-    cvae = restore_cvae(**inputs.models["vae"].content, compute=run.compute)
+    cvae = restore(build_cvae, inputs.models["vae"].content, run.compute)
     torch.manual_seed(run.seed)
     network = build_classifier(settings)
     network.to(run.compute.device, memory_format=torch.channels_last).train()
-    training, validation = split(inputs.images, settings["validation_share"], run.seed)
+    training, validation = split(inputs.images, settings.validation_share, run.seed)
     base = encode(cvae, training)
-    ellipsoids = fit_ellipsoids(base, settings["generation"])
+    ellipsoids = fit_ellipsoids(base, settings.generation)
 
     def pools_around(base: Base, *name: str) -> Pools:
-        generator = Generator(cvae, settings["generation"], ellipsoids, base)
+        generator = Generator(cvae, settings.generation, ellipsoids, base)
         return Pools(generator, settings, derive_seed(run.seed, *name))
 
     pools = pools_around(base)
@@ -474,17 +451,17 @@ def fit_classifier(settings: dict, inputs: Inputs, run: Run) -> tuple[Classifier
         pseudo = (pools if network.training else held_out).draw()
         logits = network(torch.cat([images, pseudo])).float()
         known, rejected = logits[: len(images)], logits[len(images) :]
-        return rejecting_loss(known, labels, rejected, settings["reject_weight"])
+        return rejecting_loss(known, labels, rejected, settings.reject_weight)
 
     trained = train(
         network,
         loss,
-        batches(training, settings["batch_size"]),
+        batches(training, settings.batch_size),
         settings,
         run,
-        validation=Validation(held_out=tensors(validation), patience=settings["patience"]),
+        validation=Validation(held_out=tensors(validation), patience=settings.patience),
         before_epoch=pools.refresh,
-        snapshot_every=settings["snapshot_every"] if run.snapshots else None,
+        snapshot_every=settings.snapshot_every if run.snapshots else None,
     )
     return network.eval(), trained
 
@@ -496,13 +473,12 @@ MODELS = {"oodgen_cvae": fit_cvae, "oodgen_classifier": fit_classifier}
 # Generated images to keep, to look at and to test with
 
 
-def generate(settings: dict, inputs: Inputs, run: Run) -> PseudoOOD:
-    """Type I and type II around training images, and around each half of the ID test images.
+GENERATED_FROM = Generation
 
-    :param settings: of the classifier
-    """
-    settings = settings["generation"]
-    cvae = restore_cvae(**inputs.models["vae"].content, compute=run.compute)
+
+def generate(settings: Generation, inputs: Inputs, run: Run) -> PseudoOOD:
+    """Type I and type II around training images, and around each half of the ID test images."""
+    cvae = restore(build_cvae, inputs.models["vae"].content, run.compute)
     base = encode(cvae, inputs.images)
     ellipsoids = fit_ellipsoids(base, settings)
     generator = Generator(cvae, settings, ellipsoids, base)
@@ -519,7 +495,7 @@ def generate(settings: dict, inputs: Inputs, run: Run) -> PseudoOOD:
     on_test = Generator(cvae, settings, ellipsoids, encode(cvae, inputs.test))
     first, second = on_test.sample(len(inputs.test)).chunk(2)
     parts = [on_test.type1(first), on_test.type2(on_test.base.labels[second])]
-    if not settings["type1_bytes"]:
+    if not settings.type1_bytes:
         parts = [to_unit(part) for part in parts]
     kinds = np.repeat([0, 1], [len(part) for part in parts])
     sets["test"] = ImageSet(to_array(torch.cat(parts)), kinds)
@@ -536,8 +512,8 @@ def _gallery(
 ) -> tuple[list[tuple[str, np.ndarray]], list[str]]:
     """For each class a real image, type I at growing steps, type II at growing distances."""
     base, settings = generator.base, generator.settings
-    lengths = torch.from_numpy(np.geomspace(*settings["lengths"], STEPS)).float()
-    factors = torch.linspace(*settings["shell"], STEPS)
+    lengths = torch.from_numpy(np.geomspace(*settings.lengths, STEPS)).float()
+    factors = torch.linspace(*settings.shell, STEPS)
     heads = ["real"] + [f"I, {one:.2g}" for one in lengths]
     heads += [f"II, {one:.3g}" for one in factors]
     rows = []
@@ -565,7 +541,7 @@ def _plane(generator: Generator, index: Tensor, classes: tuple[int, ...]) -> dic
     outlines = [
         [
             (one.mean[:, None] + factor * one.radius * one.axes @ circle).T.cpu().numpy()
-            for factor in generator.settings["shell"]
+            for factor in generator.settings.shell
         ]
         if one.axes.shape == (2, 2)
         else []
@@ -580,18 +556,18 @@ def _plane(generator: Generator, index: Tensor, classes: tuple[int, ...]) -> dic
     }
 
 
-def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
+def fit(settings: OODGen, inputs: Inputs, run: Run) -> Fitted:
     """One of the two scores of the classifier."""
     saved = inputs.models["classifier"]
-    content = {"score": settings["score"], "classifier": saved.content}
+    content = {"score": settings.score, "classifier": saved.content}
     snapshots = saved.snapshots if run.snapshots else {}
-    return Fitted(content, RECORD, saved.parameters, snapshots=snapshots)
+    return Fitted(content, settings.record, saved.parameters, snapshots=snapshots)
 
 
 # Scoring
 
 
-class OODGenDetector:
+class OODGenDetector(Detector):
     """The K + 1 classifier with one of two scores.
 
     ``reject``: log p_K - log(1 - p_K), and an image that is rejected belongs to no class.
@@ -604,30 +580,26 @@ class OODGenDetector:
         self.kind = score
         self.n_classes = n_classes
 
-    def score(self, images: Tensor) -> Tensor:
+    def detect(self, images: Tensor) -> tuple[Tensor, Tensor]:
         logits = self.classifier(images).double()
         if self.kind == "reject":
-            return classifiers.reject_log_odds(logits, self.n_classes)
+            best = logits.argmax(1)
+            classes = torch.where(best == self.n_classes, -1, best)
+            return classifiers.reject_log_odds(logits, self.n_classes), classes
         best = logits[:, : self.n_classes].argmax(1, keepdim=True)
         others = logits.scatter(1, best, -torch.inf)
-        return torch.logsumexp(others, dim=1) - logits.gather(1, best).squeeze(1)
-
-    def predict(self, images: Tensor) -> Tensor:
-        logits = self.classifier(images)
-        if self.kind == "max":
-            return logits[:, : self.n_classes].argmax(1)
-        best = logits.argmax(1)
-        return torch.where(best == self.n_classes, -1, best)
+        score = torch.logsumexp(others, dim=1) - logits.gather(1, best).squeeze(1)
+        return score, best.squeeze(1)
 
 
-def restore(settings: dict, state: dict[str, Tensor], compute: Compute) -> Remembered:
-    """The classifier, which remembers its last batch."""
-    return Remembered(classifiers.restore(settings, state).to(compute.device))
+def restore_cached(content: dict, compute: Compute) -> FeatureCache:
+    """The classifier, which keeps its last batch."""
+    return FeatureCache(restore(classifiers.build, content, compute))
 
 
 def load(content: dict, compute: Compute) -> OODGenDetector:
     """The detector of ``fit``."""
-    classifier = compute.shared(restore, content["classifier"])
+    classifier = compute.shared(restore_cached, content["classifier"])
     n_classes = content["classifier"]["settings"]["n_classes"]
     return OODGenDetector(classifier, content["score"], n_classes)
 
@@ -636,4 +608,4 @@ def at_snapshot(detector: OODGenDetector, state: dict[str, Tensor]) -> OODGenDet
     """The detector with its classifier as it was at a snapshot."""
     classifier = copy.deepcopy(detector.classifier.extractor)
     classifier.load_state_dict(state)
-    return OODGenDetector(Remembered(classifier), detector.kind, detector.n_classes)
+    return OODGenDetector(FeatureCache(classifier), detector.kind, detector.n_classes)

@@ -15,17 +15,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ood.augmentations import by_name
-from ood.data.images import ImageSet, to_unit
-from ood.detection.class_gaussians import fit_gaussians, kept_parts, log_likelihoods
-from ood.detection.classifier import build_features, depths, load_features
-from ood.detection.contract import Fitted, Record, Remembered
+from ood.data.images import ImageSet
+from ood.detection.class_gaussians import Depths, fit_gaussians, kept_parts, log_likelihoods
+from ood.detection.classifier import build_features, load_features
+from ood.detection.contract import Detector, FeatureCache, Fitted
 from ood.errors import InputError
 from ood.evaluation import metrics
 from ood.models.autoencoder import AutoEncoder
-from ood.training.batches import batches, split, tensors
+from ood.settings.vmdls import VMDLS, VMDLSAutoEncoder, VMDLSEncoder
+from ood.training.batches import Batches, batches, split, tensors
 from ood.training.device import Compute
 from ood.training.loop import train
-from ood.training.model_files import TrainingResult, frozen, load_model
+from ood.training.model_files import TrainingResult, load_model, restore
 from ood.training.run import Inputs, Run
 from ood.training.validation import Validation
 
@@ -35,15 +36,6 @@ CHUNK = 200
 TRIPLET_MARGIN, FIRST_MARGIN = 0.1, 0.15
 # the standard deviation that the KL term pulls each class to
 CLASS_SD = 0.1
-
-RECORD = Record(
-    title="Variational- and Metric-based Deep Latent Space for Out-of-Distribution Detection",
-    authors="Dinari, Freifeld",
-    year=2022,
-    arxiv=None,
-    seed_settings="released code BGU-CS-VIL/vmdls",
-    tuned_on="nothing",
-)
 
 
 # The encoder
@@ -57,9 +49,9 @@ class Encoder(nn.Module):
     before: they travel with checkpoints.
     """
 
-    def __init__(self, settings: dict):
+    def __init__(self, settings: VMDLSEncoder):
         super().__init__()
-        n_classes, latent = settings["n_classes"], settings["latent"]
+        n_classes, latent = settings.n_classes, settings.latent
         self.features = build_features(settings)
         self.mean = nn.Linear(self.features.out_features, latent)
         self.log_variance = nn.Linear(self.features.out_features, latent)
@@ -101,11 +93,6 @@ class Encoder(nn.Module):
     def current_means(self) -> Tensor:
         """Means ``[K, L]`` of the epoch in progress, 0 for a class without images."""
         return self.class_sums / self.class_counts.clamp(min=1)[:, None]
-
-
-def restore(settings: dict, state: dict[str, Tensor], compute: Compute) -> Encoder:
-    """A frozen encoder in eval mode from its settings and state."""
-    return frozen(Encoder(settings), state, compute)
 
 
 def kl_term(latents: Tensor, mean: Tensor, log_variance: Tensor, centres: Tensor) -> Tensor:
@@ -151,15 +138,15 @@ def metric_loss(latents: Tensor, labels: Tensor, margin: float, unit_sphere: boo
     return total / active.clamp(min=1)
 
 
-def margin_at(settings: dict, epoch: int) -> float:
+def margin_at(settings: VMDLSEncoder, epoch: int) -> float:
     """The distance asked for between classes in an epoch (from 0).
 
     It starts at FIRST_MARGIN; from ``margins_epoch`` on each epoch adds ``margin_jump``, until it
     exceeds ``margin_max``.
     """
-    jumps = max(0, epoch - settings["margins_epoch"] + 1)
-    most = math.floor((settings["margin_max"] - FIRST_MARGIN) / settings["margin_jump"]) + 1
-    return FIRST_MARGIN + settings["margin_jump"] * min(jumps, most)
+    jumps = max(0, epoch - settings.margins_epoch + 1)
+    most = math.floor((settings.margin_max - FIRST_MARGIN) / settings.margin_jump) + 1
+    return FIRST_MARGIN + settings.margin_jump * min(jumps, most)
 
 
 def balanced_order(labels: Tensor, classes: int, images: int) -> Tensor:
@@ -183,118 +170,169 @@ def balanced_order(labels: Tensor, classes: int, images: int) -> Tensor:
     return torch.cat(batches)
 
 
-def fit_encoder(settings: dict, inputs: Inputs, run: Run) -> tuple[Encoder, TrainingResult]:
-    """Train the encoder.
+class Objective:
+    """The loss, whose margin and KL weight follow the epochs."""
 
-    :param settings: of ``Encoder`` and ``train``; ``classes_per_batch`` (at most) and
-        ``images_per_class``; ``kl_weight``, from epoch ``generation_epoch`` on;
-        ``latent_distance``; of ``margin_at``; ``validation_share`` of the images, which are
-        classified by the nearest class mean. With as many of the validation OOD set they tell the
-        best epoch: by the macro F1 where 95 % of them are accepted, from the latents alone. With a
-        ``backbone`` (a model) or ``backbone_weights`` (a file) to start from, see
-        ``load_features``, ``frozen_epochs`` in which only the heads learn, at
-        ``frozen_learning_rate``
-    """
-    started = inputs.models.get("backbone")
-    backbone = started.folder / "model.pt" if started else inputs.file
-    torch.manual_seed(run.seed)
-    network = Encoder(settings)
-    if backbone is not None:
-        state = load_model(backbone)
-        load_features(network.features, state.get("state", state), backbone)
-    network.to(run.compute.device, memory_format=torch.channels_last).train()
-    training, held_out = split(inputs.images, settings["validation_share"], run.seed)
-    held_images, unknown = tensors(held_out)[0].to(run.compute.device), None
-    if inputs.validation is not None:
-        others = inputs.validation.spread(len(held_out))
-        unknown = tensors(others)[0].to(run.compute.device)
-    labels = torch.from_numpy(training.labels)
-    classes = min(settings["classes_per_batch"], settings["n_classes"])
-    batch_size = classes * settings["images_per_class"]
-    if batch_size > len(training):
-        raise InputError(
-            f"{classes} classes with {settings['images_per_class']} images each are more than the "
-            f"{len(training)} training images; lower images_per_class"
-        )
-    sphere = settings["latent_distance"] == "unit_sphere"
-    margin, kl_weight = FIRST_MARGIN, 0.0
+    def __init__(self, network: Encoder, settings: VMDLSEncoder):
+        self.network, self.settings = network, settings
+        self.margin, self.kl_weight = FIRST_MARGIN, 0.0
 
-    def loss(batch: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        mean, log_variance = (value.float() for value in network(batch))
+    def begin(self, epoch: int) -> None:
+        """Turn to an epoch, from 1."""
+        self.network.begin_epoch(epoch)
+        self.margin = margin_at(self.settings, epoch - 1)
+        started = epoch > self.settings.generation_epoch
+        self.kl_weight = self.settings.kl_weight if started else 0.0
+
+    def __call__(self, batch: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        mean, log_variance = (value.float() for value in self.network(batch))
         latents = mean + torch.randn_like(mean) * torch.exp(0.5 * log_variance)
-        network.count(latents, labels)
-        metric = metric_loss(latents, labels, margin, sphere)
-        kl = kl_term(latents, mean, log_variance, network.class_means[labels])
-        terms = {"loss": metric + kl_weight * kl, "metric": metric, "kl": kl}
-        return terms | {"margin": torch.full_like(metric, margin)}
+        self.network.count(latents, labels)
+        metric = metric_loss(latents, labels, self.margin, on_sphere(self.settings))
+        kl = kl_term(latents, mean, log_variance, self.network.class_means[labels])
+        terms = {"loss": metric + self.kl_weight * kl, "metric": metric, "kl": kl}
+        return terms | {"margin": torch.full_like(metric, self.margin)}
 
-    def begin(epoch: int) -> None:
-        nonlocal margin, kl_weight
-        network.begin_epoch(epoch)
-        margin = margin_at(settings, epoch - 1)
-        kl_weight = settings["kl_weight"] if epoch > settings["generation_epoch"] else 0.0
 
-    def nearest(images: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Distance of the latent mean to the nearest class mean, and that class."""
+def on_sphere(settings: VMDLSEncoder) -> bool:
+    return settings.latent_distance == "unit_sphere"
 
-        def at(latents: Tensor) -> Tensor:
-            return F.normalize(latents, dim=1) if sphere else latents
 
-        centres, found = at(network.current_means()), []
-        for part in images.split(run.compute.chunk(CHUNK)):
-            found.append(torch.cdist(at(network(to_unit(part))[0].float()), centres).min(1))
-        values, indices = (torch.cat(one).cpu().numpy() for one in zip(*found, strict=True))
-        return values.astype(np.float64), indices
+class NearestMean:
+    """Held-out images are classified by the nearest class mean. With as many of the validation OOD
+    set they tell the best epoch: by the macro F1 where 95 % of them are accepted, from the latents
+    alone."""
 
-    def measure() -> dict[str, float]:
-        distances, predicted = nearest(held_images)
-        right = float((predicted == held_out.labels).mean())
-        if unknown is None:
+    def __init__(
+        self,
+        network: Encoder,
+        settings: VMDLSEncoder,
+        held_out: ImageSet,
+        unknown: ImageSet | None,
+        compute: Compute,
+    ):
+        self.network, self.settings, self.compute = network, settings, compute
+        self.labels, self.images = held_out.labels, _on_device(held_out, compute)
+        self.unknown = None
+        if unknown is not None:
+            self.unknown = _on_device(unknown.spread(len(held_out)), compute)
+
+    def validation(self) -> Validation:
+        best = None if self.unknown is None else self.best_epoch
+        return Validation(measure=self.measure, best=best)
+
+    def measure(self) -> dict[str, float]:
+        distances, predicted = self.nearest(self.images)
+        right = float((predicted == self.labels).mean())
+        if self.unknown is None:
             return {"nearest_mean_accuracy": right}
         decisions = metrics.Decisions.joined(
-            (distances, predicted, held_out.labels), nearest(unknown)
+            (distances, predicted, self.labels), self.nearest(self.unknown)
         )
-        found = metrics.open_set(decisions, list(range(settings["n_classes"])))
+        found = metrics.open_set(decisions, list(range(self.settings.n_classes)))
         return {"nearest_mean_accuracy": right, "ood_f1": found["f1_original"]}
 
+    def nearest(self, images: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Distance of the latent mean to the nearest class mean, and that class."""
+        centres = self._scaled(self.network.current_means())
+
+        def to_nearest(part: Tensor) -> tuple[Tensor, Tensor]:
+            return torch.cdist(self._scaled(self.network(part)[0].float()), centres).min(1)
+
+        found = self.compute.batched(to_nearest, images, self.compute.chunk(CHUNK))
+        values, indices = (one.cpu().numpy() for one in found)
+        return values.astype(np.float64), indices
+
+    def _scaled(self, latents: Tensor) -> Tensor:
+        return F.normalize(latents, dim=1) if on_sphere(self.settings) else latents
+
+    @staticmethod
     def best_epoch(history: list[dict]) -> int:
         scores = [row["ood_f1"] for row in history]
         return scores.index(max(scores)) + 1 if scores else 0
 
-    data = batches(
-        training,
-        batch_size,
-        augment=by_name(settings["augmentation"]),
-        order=lambda: balanced_order(labels, classes, settings["images_per_class"]),
-    )
 
-    def phase(chosen: dict, run: Run, before: int) -> TrainingResult:
+def _on_device(image_set: ImageSet, compute: Compute) -> Tensor:
+    return tensors(image_set)[0].to(compute.device)
+
+
+def fit_encoder(settings: VMDLSEncoder, inputs: Inputs, run: Run) -> tuple[Encoder, TrainingResult]:
+    """Train the encoder, from scratch or from a classifier's backbone.
+
+    :raises InputError: if a batch is larger than the training images
+    """
+    torch.manual_seed(run.seed)
+    network = Encoder(settings)
+    _load_backbone(network, inputs)
+    network.to(run.compute.device, memory_format=torch.channels_last).train()
+    training, held_out = split(inputs.images, settings.validation_share, run.seed)
+    data = _balanced_batches(settings, training)
+    watched = NearestMean(network, settings, held_out, inputs.validation, run.compute)
+    objective = Objective(network, settings)
+
+    def phase(chosen: VMDLSEncoder, run: Run, before: int) -> TrainingResult:
         return train(
             network,
-            loss,
+            objective,
             data,
             chosen,
             run,
-            validation=Validation(measure=measure, best=None if unknown is None else best_epoch),
-            before_epoch=lambda epoch: begin(before + epoch),
+            validation=watched.validation(),
+            before_epoch=lambda epoch: objective.begin(before + epoch),
         )
 
-    if backbone is None:
+    if settings.frozen_epochs is None:
         trained = phase(settings, run, 0)
         return network.eval(), trained
-    if settings["epochs"] <= settings["frozen_epochs"]:
-        raise InputError("epochs: as many as frozen_epochs or fewer; then nothing is released")
-    frozen = settings["frozen_epochs"]
-    optimizer = settings["optimizer"] | {"learning_rate": settings["frozen_learning_rate"]}
-    optimizer.pop("drops", None)
+    frozen, released = phases(settings)
     network.freeze(True)
-    first = phase(
-        settings | {"epochs": frozen, "optimizer": optimizer},
-        replace(run, checkpoint=run.checkpoint.with_name("checkpoint_frozen.pt")),
-        0,
-    )
+    apart = replace(run, checkpoint=run.checkpoint.with_name("checkpoint_frozen.pt"))
+    first = phase(frozen, apart, 0)
     network.freeze(False)
-    second = phase(settings | {"epochs": settings["epochs"] - frozen}, run, frozen)
+    second = phase(released, run, frozen.epochs)
+    return network.eval(), _joined(first, second, frozen.epochs)
+
+
+def _load_backbone(network: Encoder, inputs: Inputs) -> None:
+    """Start from the weights of a classifier, or of a file, where the settings name one."""
+    started = inputs.models.get("backbone")
+    backbone = started.folder / "model.pt" if started else inputs.file
+    if backbone is not None:
+        state = load_model(backbone)
+        load_features(network.features, state.get("state", state), backbone)
+
+
+def _balanced_batches(settings: VMDLSEncoder, training: ImageSet) -> Batches:
+    classes = min(settings.classes_per_batch, settings.n_classes)
+    batch_size = classes * settings.images_per_class
+    if batch_size > len(training):
+        raise InputError(
+            f"{classes} classes with {settings.images_per_class} images each are more than the "
+            f"{len(training)} training images; lower images_per_class"
+        )
+    labels = torch.from_numpy(training.labels)
+    return batches(
+        training,
+        batch_size,
+        augment=by_name(settings.augmentation),
+        order=lambda: balanced_order(labels, classes, settings.images_per_class),
+    )
+
+
+def phases(settings: VMDLSEncoder) -> tuple[VMDLSEncoder, VMDLSEncoder]:
+    """Settings while the backbone is frozen, at one learning rate, and after it is released."""
+    frozen, optimizer = settings.frozen_epochs, settings.optimizer
+    steady = {"learning_rate": settings.frozen_learning_rate, "drops": None}
+    return (
+        settings.model_copy(
+            update={"epochs": frozen, "optimizer": optimizer.model_copy(update=steady)}
+        ),
+        settings.model_copy(update={"epochs": settings.epochs - frozen}),
+    )
+
+
+def _joined(first: TrainingResult, second: TrainingResult, frozen: int) -> TrainingResult:
+    """Both phases as one training."""
     steps = first.history[-1]["step"]
     later = [
         row | {"epoch": row["epoch"] + frozen, "step": row["step"] + steps}
@@ -302,29 +340,31 @@ def fit_encoder(settings: dict, inputs: Inputs, run: Run) -> tuple[Encoder, Trai
     ]
     best = second.best_epoch and frozen + second.best_epoch
     whole = TrainingResult(first.history + later, frozen + second.kept_epoch)
-    return network.eval(), replace(whole, best_epoch=best, best_state=second.best_state)
+    return replace(whole, best_epoch=best, best_state=second.best_state)
 
 
 # The auto-encoder
 
 
-def build_autoencoder(settings: dict) -> AutoEncoder:
-    """An auto-encoder with fresh weights, see ``AutoEncoder`` for the settings' meaning."""
+def build_autoencoder(settings: VMDLSAutoEncoder) -> AutoEncoder:
+    """An auto-encoder with fresh weights."""
     return AutoEncoder(
-        tuple(settings["shape"]),
-        settings["architecture"],
-        settings["latent"],
-        settings["width"],
-        settings["normalization"],
+        tuple(settings.shape),
+        settings.architecture,
+        settings.latent,
+        settings.width,
+        settings.normalization and settings.normalization.plain(),
     )
 
 
-def restore_autoencoder(settings: dict, state: dict[str, Tensor], compute: Compute) -> AutoEncoder:
-    """A frozen auto-encoder in eval mode from its settings and state."""
-    return frozen(build_autoencoder(settings), state, compute)
+def restore_autoencoder(content: dict, compute: Compute) -> AutoEncoder:
+    """A trained auto-encoder."""
+    return restore(build_autoencoder, content, compute)
 
 
-def fit_autoencoder(settings: dict, inputs: Inputs, run: Run) -> tuple[AutoEncoder, TrainingResult]:
+def fit_autoencoder(
+    settings: VMDLSAutoEncoder, inputs: Inputs, run: Run
+) -> tuple[AutoEncoder, TrainingResult]:
     """Train with the mean squared error of normalised images."""
     torch.manual_seed(run.seed)
     network = build_autoencoder(settings)
@@ -334,7 +374,7 @@ def fit_autoencoder(settings: dict, inputs: Inputs, run: Run) -> tuple[AutoEncod
         error = (network(batch).float() - batch) / network.features.sd
         return {"loss": error.square().mean()}
 
-    data = batches(inputs.images, settings["batch_size"])
+    data = batches(inputs.images, settings.batch_size)
     trained = train(network, loss, data, settings, run)
     return network.eval(), trained
 
@@ -346,51 +386,52 @@ MODELS = {"vmdls_encoder": fit_encoder, "vmdls_autoencoder": fit_autoencoder}
 # The Gaussians
 
 
-def represent(encoder: Encoder, images: Tensor) -> list[Tensor]:
-    """Features of four depths and the latent mean, ``[N, D]`` each, float64."""
-    found = depths(encoder.features, images)
-    return [part.double() for part in (*found, encoder.mean(found[-1]))]
+class Representation(nn.Module):
+    """Features of four depths and the latent mean of images, ``[N, D]`` each, float64."""
+
+    def __init__(self, encoder: Encoder):
+        super().__init__()
+        self.encoder = encoder
+        self.depths, self.first_depth = Depths(encoder.features), Depths(encoder.features, 1)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        found = self.depths(images)
+        return [*found, self.encoder.mean(found[-1].float()).double()]
 
 
 def reconstruction_error(
-    encoder: Encoder, autoencoder: AutoEncoder | None, images: Tensor
+    representation: Representation, autoencoder: AutoEncoder | None, images: Tensor
 ) -> Tensor:
     """Mean squared difference of the first depth's features between images and reconstructions,
     float64 ``[N]``; 1 without an auto-encoder."""
     if autoencoder is None:
         return torch.ones(len(images), dtype=torch.float64, device=images.device)
-    own, other = (
-        depths(encoder.features, batch, 1)[0].double() for batch in (images, autoencoder(images))
-    )
+    own, other = (representation.first_depth(batch)[0] for batch in (images, autoencoder(images)))
     return (own - other).square().mean(1)
 
 
 def fit_statistics(
-    settings: dict,
-    encoder: Encoder,
+    settings: VMDLS,
+    representation: Representation,
     autoencoder: AutoEncoder | None,
     image_set: ImageSet,
     compute: Compute,
 ) -> dict:
     """All that the detector needs beside the networks, from one pass over the training images.
 
-    :param settings: the method's ``jitter`` and ``shrinkage``
     :return: ``kept`` (parts of the features), ``means``, ``factors``, ``added`` (to the variances),
         ``ceiling`` (above all training log-likelihoods) and ``largest_error`` (of reconstruction)
     """
-    passes, errors = [], []
-    stored, labels = (part.to(compute.device) for part in tensors(image_set))
-    with torch.no_grad(), compute.autocast():
-        for part in stored.split(compute.chunk(CHUNK)):
-            images = to_unit(part)
-            passes.append(represent(encoder, images))
-            errors.append(reconstruction_error(encoder, autoencoder, images))
-    parts = [torch.cat(one) for one in zip(*passes, strict=True)]
+
+    def parts_and_error(part: Tensor) -> list[Tensor]:
+        return [*representation(part), reconstruction_error(representation, autoencoder, part)]
+
+    images, labels = tensors(image_set)
+    *parts, errors = compute.batched(parts_and_error, images, compute.chunk(CHUNK))
+    labels = labels.to(compute.device)
     kept = kept_parts(parts)
     features = torch.cat([parts[index] for index in kept], dim=1)
-    means, factors, added = fit_gaussians(
-        features, labels, settings["jitter"], settings["shrinkage"]
-    )
+    means, factors, added = fit_gaussians(features, labels, settings.jitter, settings.shrinkage)
     highest = max(log_likelihoods(one, means, factors).max() for one in features.split(10_000))
     return {
         "kept": kept,
@@ -398,21 +439,22 @@ def fit_statistics(
         "factors": factors.cpu(),
         "added": added,
         "ceiling": float(highest) + 1,
-        "largest_error": float(torch.cat(errors).max()),
+        "largest_error": float(errors.max()),
     }
 
 
-def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
+def fit(settings: VMDLS, inputs: Inputs, run: Run) -> Fitted:
     """The Gaussians, from one pass over the training images."""
-    parts = {part: inputs.models[part] for part in ("encoder", "autoencoder") if part in settings}
-    encoder = restore(**parts["encoder"].content, compute=run.compute)
+    named = ["encoder", *["autoencoder"] * (settings.autoencoder is not None)]
+    parts = {part: inputs.models[part] for part in named}
+    representation = restore_representation(parts["encoder"].content, run.compute).extractor
     autoencoder = None
     if "autoencoder" in parts:
-        autoencoder = restore_autoencoder(**parts["autoencoder"].content, compute=run.compute)
-    statistics = fit_statistics(settings, encoder, autoencoder, inputs.images, run.compute)
-    record = RECORD
+        autoencoder = restore_autoencoder(parts["autoencoder"].content, run.compute)
+    statistics = fit_statistics(settings, representation, autoencoder, inputs.images, run.compute)
+    record = settings.record
     if parts["encoder"].use_best:
-        record = replace(RECORD, tuned_on=inputs.validation_name)
+        record = replace(record, tuned_on=inputs.validation_name)
     return Fitted(
         {part: one.content for part, one in parts.items()} | {"statistics": statistics},
         record,
@@ -421,23 +463,12 @@ def fit(settings: dict, inputs: Inputs, run: Run) -> Fitted:
             "dimensions": statistics["means"].shape[1],
             "kept_parts": statistics["kept"],
             "added_to_variances": statistics["added"],
-            "shrinkage": settings["shrinkage"],
+            "shrinkage": settings.shrinkage,
         },
     )
 
 
-class Representation(nn.Module):
-    """An encoder's features of all depths as a network, see ``represent``."""
-
-    def __init__(self, encoder: Encoder):
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        return represent(self.encoder, images)
-
-
-class VMDLSDetector:
+class VMDLSDetector(Detector):
     """The best class log-likelihood, below the highest of the training images, times the relative
     reconstruction error.
 
@@ -445,38 +476,29 @@ class VMDLSDetector:
     """
 
     def __init__(
-        self, representation: Remembered, autoencoder: AutoEncoder | None, statistics: dict
+        self, representation: FeatureCache, autoencoder: AutoEncoder | None, statistics: dict
     ):
         self.representation = representation
-        self.encoder = representation.extractor.encoder
         self.autoencoder = autoencoder
         self.statistics = statistics
-        self._last: tuple[Tensor, Tensor] | None = None
 
     def values(self, images: Tensor) -> Tensor:
         """The weighted value of every class, float64 ``[N, K]``, below 0."""
-        if self._last is None or self._last[0] is not images:
-            s = self.statistics
-            parts = self.representation(images)
-            features = torch.cat([parts[index] for index in s["kept"]], dim=1)
-            found = log_likelihoods(features, s["means"], s["factors"])
-            weight = reconstruction_error(self.encoder, self.autoencoder, images)
-            below = (found - s["ceiling"]).clamp(max=-1e-9)
-            self._last = images, below * (weight / s["largest_error"])[:, None]
-        return self._last[1]
+        s, parts = self.statistics, self.representation(images)
+        features = torch.cat([parts[index] for index in s["kept"]], dim=1)
+        found = log_likelihoods(features, s["means"], s["factors"])
+        below = (found - s["ceiling"]).clamp(max=-1e-9)
+        weight = reconstruction_error(self.representation.extractor, self.autoencoder, images)
+        return below * (weight / s["largest_error"])[:, None]
 
-    def score(self, images: Tensor) -> Tensor:
-        return -self.values(images).max(1).values
-
-    def predict(self, images: Tensor) -> Tensor:
-        return self.values(images).argmax(1)
+    def detect(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        best = self.values(images).max(1)
+        return -best.values, best.indices
 
 
-def restore_representation(
-    settings: dict, state: dict[str, Tensor], compute: Compute
-) -> Remembered:
-    """The encoder's features, which remember their last batch."""
-    return Remembered(Representation(restore(settings, state, compute)))
+def restore_representation(content: dict, compute: Compute) -> FeatureCache:
+    """The encoder's features, kept of the last batch."""
+    return FeatureCache(Representation(restore(Encoder, content, compute)))
 
 
 def load(content: dict, compute: Compute) -> VMDLSDetector:

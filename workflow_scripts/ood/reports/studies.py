@@ -14,7 +14,9 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 
-from ood.config.benchmarks import Benchmark, Loader, OODSet, load_yaml
+from ood.config.benchmarks import Benchmark, Loader
+from ood.config.image_sets import OODSet
+from ood.config.yaml_files import load_yaml
 from ood.errors import InputError
 from ood.evaluation.tables import joined_flags, markdown, outward
 

@@ -80,6 +80,10 @@ class Record:
     tuned_on: str = "nothing"
 
 
+# what a benchmark gives to each of its models; a recipe does not say it
+FROM_BENCHMARK = ("shape", "n_classes")
+
+
 class Settings(BaseModel):
     """Settings that belong together. Nothing is converted, and an unknown key is an error."""
 
@@ -109,9 +113,10 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _known_keys(cls, given: object) -> object:
+        known = {field.alias or name for name, field in cls.model_fields.items()}
         for key in given if isinstance(given, dict) else ():
-            if key not in cls.model_fields:
-                message = f"unknown key {key!r}{nearest(key, cls.model_fields)}"
+            if key not in known:
+                message = f"unknown key {key!r}{nearest(key, known - set(FROM_BENCHMARK))}"
                 raise PydanticCustomError("unknown_key", "{text}", {"text": message})
         return given
 
@@ -156,10 +161,6 @@ class ModelSettings(Settings):
     """Height, width and channels of the images; from the benchmark."""
     n_classes: Count
     """How many ID classes there are; from the benchmark."""
-
-
-# what a benchmark gives to each of its models
-FROM_BENCHMARK = ("shape", "n_classes")
 
 
 class MethodSettings(Settings):

@@ -16,13 +16,13 @@ from ood.settings.base import (
     Share,
     refused,
 )
-from ood.settings.training import Optimizer
+from ood.settings.training import Steps
 
 # settings of a method that go together
 SELECTION = ("backgrounds", "selection_images", "validate_on")
 
 
-class PixelCNN(ModelSettings):
+class PixelCNN(ModelSettings, Steps):
     """A foreground or background model."""
 
     type: Literal["pixelcnn"]
@@ -47,16 +47,8 @@ class PixelCNN(ModelSettings):
     """Share of the training images that is held out."""
     validation_images: Count
     """Held-out images that the loss is recorded on, at most."""
-    steps: Count
-    """Steps of training."""
-    evaluate_every: Count
-    """Steps between two evaluations on the held-out images."""
     snapshot_every: Count
     """Steps between the states that the `oracle` protocol chooses from."""
-    batch_size: Count
-    """Images of a step."""
-    optimizer: Optimizer
-    """The optimizer and its learning rate."""
 
 
 class LikelihoodRatio(MethodSettings):

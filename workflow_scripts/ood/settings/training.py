@@ -133,6 +133,19 @@ class Epochs(Settings):
     """The optimizer and its learning rate."""
 
 
+class Steps(Settings):
+    """A training that is counted in steps."""
+
+    steps: Count
+    """Steps of training."""
+    evaluate_every: Count
+    """Steps between two evaluations on the held-out images."""
+    batch_size: Count
+    """Images of a step."""
+    optimizer: Optimizer
+    """The optimizer and its learning rate."""
+
+
 class BatchedEpochs(Epochs):
     """The same, in batches of one size."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ood.data.images import to_unit
 from ood.errors import InputError
 
 
@@ -39,12 +40,26 @@ class Compute:
         on a GPU ``scoring_batch``."""
         return on_cpu if self.device.type == "cpu" else self.scoring_batch
 
+    def batched(self, network: Callable, images: Tensor, size: int) -> Tensor | list[Tensor]:
+        """What a network says of a whole set, without gradients: batches joined.
+
+        :param images: ``[N, C, H, W]``, uint8 or float32, on any device
+        :param size: images in one pass
+        :return: what ``network`` returns, ``[N, ...]`` on this device; a list where it returns
+            several
+        """
+        with torch.no_grad(), self.autocast():
+            found = [network(to_unit(part.to(self.device))) for part in images.split(size)]
+        if isinstance(found[0], Tensor):
+            return torch.cat(found)
+        return [torch.cat(one) for one in zip(*found, strict=True)]
+
     def shared(self, build: Callable[..., nn.Module], content: dict) -> nn.Module:
-        """``build(settings, state, compute)`` of a model's content; the same object for equal
-        content, so that detectors which are scored together can share its passes."""
+        """``build(content, compute)`` of a model's content; the same object for equal content, so
+        that detectors which are scored together can share its passes."""
         key = build, json.dumps(content["settings"], sort_keys=True), state_digest(content["state"])
         if key not in self.networks:
-            self.networks[key] = build(content["settings"], content["state"], self)
+            self.networks[key] = build(content, self)
         return self.networks[key]
 
 

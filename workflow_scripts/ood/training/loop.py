@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ood.errors import InputError
 from ood.interruption import INTERRUPTION
+from ood.settings.training import Epochs, Steps
 from ood.training.batches import Batches
 from ood.training.checkpoint import Checkpoint
 from ood.training.device import Compute
@@ -34,20 +35,19 @@ def _state(module: nn.Module) -> dict[str, Tensor]:
     }
 
 
-class Schedule:
+class RunLength:
     """How long a run is, and at which learning rate.
 
-    :param settings: ``optimizer``, and ``epochs``, passes over the data, or ``steps`` and
-        ``evaluate_every``: then an epoch is so many steps
+    :param settings: an epoch is a pass over the data, or so many steps
     """
 
-    def __init__(self, settings: dict, data: Batches):
-        self.optimizer = settings["optimizer"]
-        self.by_steps = "steps" in settings
-        self.per_epoch = settings["evaluate_every"] if self.by_steps else data.per_epoch
-        self.total = settings["steps"] if self.by_steps else settings["epochs"] * self.per_epoch
+    def __init__(self, settings: Epochs | Steps, data: Batches):
+        self.optimizer = settings.optimizer
+        self.by_steps = isinstance(settings, Steps)
+        self.per_epoch = settings.evaluate_every if self.by_steps else data.per_epoch
+        self.total = settings.steps if self.by_steps else settings.epochs * self.per_epoch
 
-    def length(self, epoch: int) -> int:
+    def steps(self, epoch: int) -> int:
         """Steps of an epoch (from 1); 0 after the last."""
         return max(0, min(self.per_epoch, self.total - (epoch - 1) * self.per_epoch))
 
@@ -61,7 +61,7 @@ def train(
     network: nn.Module,
     loss: Callable[..., dict[str, Tensor]],
     data: Batches,
-    settings: dict,
+    settings: Epochs | Steps,
     run: Run,
     *,
     part: nn.Module | None = None,
@@ -77,108 +77,167 @@ def train(
 
     :param network: on ``run.compute.device``, in the mode (train or eval) that training needs
     :param loss: maps a batch of ``data`` to named terms; ``"loss"`` is minimised, all are recorded
-    :param settings: of ``Schedule``, and ``optimizer`` (see ``build_optimizer``)
+    :param settings: how long, and by which optimizer
     :param part: what of ``network`` is optimised, checkpointed and snapshot; all of it by default
     :param snapshot_every: keep ``part``'s state every so many steps, and at the end
     :param before_epoch: called with the epoch's number (from 1) before the epoch's random state is
         set, so that it may set its own; it must leave the same for an epoch that is resumed at
     :raises InputError: if the loss is not finite
     """
-    part, validation, compute = part or network, validation or Validation(), run.compute
-    data.to(compute.device)
-    validation.to(compute.device)
-    schedule = Schedule(settings, data)
-    learned = [value for value in part.parameters() if value.requires_grad]
-    optimizer = build_optimizer(learned, settings["optimizer"])
-    checkpoint = Checkpoint(run, part, optimizer)
-    progress = checkpoint.restore().to(compute.device)
-    history, snapshots, last_report = progress.history, progress.snapshots, time.perf_counter()
-    while length := schedule.length(epoch := len(history) + 1):
-        if validation.exhausted(history):
-            log.info("no lower validation loss for %d epochs", validation.patience)
-            break
-        begun = time.perf_counter() - progress.seconds
-        if before_epoch:
-            before_epoch(epoch)
-        torch.manual_seed(derive_seed(run.seed, epoch))
-        data.shuffle(length if schedule.by_steps else None)
-        progress.restore_random(compute.device)
-        before = (epoch - 1) * schedule.per_epoch
-        for number in range(progress.steps, length):
-            for group in optimizer.param_groups:
-                group["lr"] = schedule.rate(before + number)
-            batch = data.batch(number)
-            with compute.autocast():
-                terms = loss(*batch)
-            optimizer.zero_grad(set_to_none=True)
-            terms["loss"].backward()
-            optimizer.step()
-            progress.add(terms, len(batch[0]))
-            step = before + number + 1
-            if snapshot_every and step % snapshot_every == 0:
-                snapshots[step] = cpu_state(part)
-            if checkpoint.due() or INTERRUPTION.asked:
-                progress.seconds = time.perf_counter() - begun
-                progress.keep_random(compute.device)
-                checkpoint.save(progress)
-            if INTERRUPTION.asked:
-                raise KeyboardInterrupt
-            if time.perf_counter() - last_report > SILENCE:
-                last_report = time.perf_counter()
-                means, seconds = mean_terms(progress.sums, progress.images), last_report - begun
-                speed = progress.images / seconds
-                _report(means, step, schedule, seconds / (number + 1), speed)
-        # only here, and where an epoch is long, is the device waited for
+    training = _Training(network, loss, data, settings, run, part or network)
+    training.validation = validation or Validation()
+    training.snapshot_every, training.before_epoch = snapshot_every, before_epoch
+    return training.run_to_the_end()
+
+
+class _Training:
+    """A run in progress, see ``train``."""
+
+    validation: Validation
+    snapshot_every: int | None
+    before_epoch: Callable[[int], None] | None
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: Callable[..., dict[str, Tensor]],
+        data: Batches,
+        settings: Epochs | Steps,
+        run: Run,
+        part: nn.Module,
+    ):
+        self.network, self.loss, self.data, self.run, self.part = network, loss, data, run, part
+        self.compute = run.compute
+        data.to(self.compute.device)
+        self.length = RunLength(settings, data)
+        learned = [value for value in part.parameters() if value.requires_grad]
+        self.optimizer = build_optimizer(learned, settings.optimizer)
+        self.checkpoint = Checkpoint(run, part, self.optimizer)
+        self.progress = self.checkpoint.restore().to(self.compute.device)
+        self.last_report = time.perf_counter()
+
+    def run_to_the_end(self) -> TrainingResult:
+        self.validation.to(self.compute.device)
+        history, progress = self.progress.history, self.progress
+        while steps := self.length.steps(epoch := len(history) + 1):
+            if self.validation.exhausted(history):
+                log.info("no lower validation loss for %d epochs", self.validation.patience)
+                break
+            begun = self._begin(epoch, steps)
+            before = (epoch - 1) * self.length.per_epoch
+            for number in range(progress.steps, steps):
+                self._step(before, number, begun)
+            self._end(epoch, before + steps, begun)
+        if self.snapshot_every:
+            progress.snapshots.setdefault(history[-1]["step"], cpu_state(self.part))
+        return self._result()
+
+    def _begin(self, epoch: int, steps: int) -> float:
+        """Turn to an epoch, or to the place in it that a checkpoint was written at.
+
+        :return: when it began, by ``time.perf_counter``
+        """
+        begun = time.perf_counter() - self.progress.seconds
+        if self.before_epoch:
+            self.before_epoch(epoch)
+        torch.manual_seed(derive_seed(self.run.seed, epoch))
+        self.data.shuffle(steps if self.length.by_steps else None)
+        self.progress.restore_random(self.compute.device)
+        return begun
+
+    def _step(self, before: int, number: int, begun: float) -> None:
+        """One step.
+
+        :param before: steps of earlier epochs
+        :param number: of the step in its epoch, from 0
+        """
+        progress = self.progress
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.length.rate(before + number)
+        batch = self.data.batch(number)
+        with self.compute.autocast():
+            terms = self.loss(*batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        terms["loss"].backward()
+        self.optimizer.step()
+        progress.add(terms, len(batch[0]))
+        step = before + number + 1
+        if self.snapshot_every and step % self.snapshot_every == 0:
+            progress.snapshots[step] = cpu_state(self.part)
+        if self.checkpoint.due() or INTERRUPTION.asked:
+            progress.seconds = time.perf_counter() - begun
+            progress.keep_random(self.compute.device)
+            self.checkpoint.save(progress)
+        if INTERRUPTION.asked:
+            raise KeyboardInterrupt
+        if time.perf_counter() - self.last_report > SILENCE:
+            self.last_report = time.perf_counter()
+            means = mean_terms(progress.sums, progress.images)
+            seconds = self.last_report - begun
+            speed = progress.images / seconds
+            _report(means, step, self.length, seconds / (number + 1), speed)
+
+    def _end(self, epoch: int, done: int, begun: float) -> None:
+        """Validate, record and report an epoch. Only here, and where an epoch is long, is the
+        device waited for.
+
+        :param done: steps of this epoch and of those before
+        """
+        progress, validation, length = self.progress, self.validation, self.length
         means = mean_terms(progress.sums, progress.images)
         seconds = time.perf_counter() - begun
-        means |= validation.evaluate(network, loss, data.batch_size, run)
-        done = before + length
-        _check_finite(means, done, schedule, compute)
-        passes = done * data.batch_size / len(data.inputs) if schedule.by_steps else epoch
+        means |= validation.evaluate(self.network, self.loss, self.data.batch_size, self.run)
+        _check_finite(means, done, length, self.compute)
+        passes = epoch
+        if length.by_steps:
+            passes = done * self.data.batch_size / len(self.data.inputs)
         speed = {"images_per_second": progress.images / seconds, "seconds": seconds}
-        facts = {"epoch": passes, "step": done, "learning_rate": schedule.rate(done - 1)}
-        history.append(facts | means | speed)
-        if validation.best is not None and validation.best(history) == epoch:
-            progress.best = _state(part)
-        _report(means, done, schedule, seconds / length, speed["images_per_second"])
-        last_report = time.perf_counter()
+        facts = {"epoch": passes, "step": done, "learning_rate": length.rate(done - 1)}
+        progress.history.append(facts | means | speed)
+        if validation.best is not None and validation.best(progress.history) == epoch:
+            progress.best = _state(self.part)
+        steps = done - (epoch - 1) * length.per_epoch
+        _report(means, done, length, seconds / steps, speed["images_per_second"])
+        self.last_report = time.perf_counter()
         progress.next_epoch()
-        if checkpoint.due():
-            checkpoint.save(progress)
-    if snapshot_every:
-        snapshots.setdefault(history[-1]["step"], cpu_state(part))
-    if validation.best is None:
-        return TrainingResult(history, len(history), snapshots)
-    best = validation.best(history)
-    log.info("epoch %d of %d is the best", best, len(history))
-    if validation.patience is not None:
-        part.load_state_dict(progress.best)
-    kept = len(history) if validation.patience is None else best
-    best_state = {name: value.cpu() for name, value in progress.best.items()}
-    return TrainingResult(history, kept, snapshots, best, best_state)
+        if self.checkpoint.due():
+            self.checkpoint.save(progress)
+
+    def _result(self) -> TrainingResult:
+        progress, validation = self.progress, self.validation
+        history, snapshots = progress.history, progress.snapshots
+        if validation.best is None:
+            return TrainingResult(history, len(history), snapshots)
+        best = validation.best(history)
+        log.info("epoch %d of %d is the best", best, len(history))
+        if validation.patience is not None:
+            self.part.load_state_dict(progress.best)
+        kept = len(history) if validation.patience is None else best
+        best_state = {name: value.cpu() for name, value in progress.best.items()}
+        return TrainingResult(history, kept, snapshots, best, best_state)
 
 
-def _check_finite(means: dict[str, float], done: int, schedule: Schedule, compute: Compute) -> None:
+def _check_finite(means: dict[str, float], done: int, length: RunLength, compute: Compute) -> None:
     if all(math.isfinite(value) for value in means.values()):
         return
     precision = "" if compute.precision == "float32" else " or use precision: float32"
     raise InputError(
-        f"training diverged: {means} in step {done} of {schedule.total}; "
-        f"lower learning_rate (now {schedule.optimizer['learning_rate']:g}){precision}"
+        f"training diverged: {means} in step {done} of {length.total}; "
+        f"lower learning_rate (now {length.optimizer.learning_rate:g}){precision}"
     )
 
 
 def _report(
-    means: dict[str, float], done: int, schedule: Schedule, per_step: float, speed: float
+    means: dict[str, float], done: int, length: RunLength, per_step: float, speed: float
 ) -> None:
     log.info(
         "epoch %d of %d  step %d of %d  %s  %.0f images/s  %s left",
-        math.ceil(done / schedule.per_epoch),
-        math.ceil(schedule.total / schedule.per_epoch),
+        math.ceil(done / length.per_epoch),
+        math.ceil(length.total / length.per_epoch),
         done,
-        schedule.total,
+        length.total,
         "  ".join(f"{name} {value:.4f}" for name, value in means.items()),
         speed,
-        timedelta(seconds=round((schedule.total - done) * per_step)),
+        timedelta(seconds=round((length.total - done) * per_step)),
         extra={"progress": True},
     )

@@ -5,6 +5,7 @@ import io
 import math
 import pickle
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +13,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ood.config.kinds import settings_of
 from ood.errors import InputError
 from ood.files import atomic, digest_file, read_verified
+from ood.settings.base import ModelSettings
 from ood.training.device import Compute
 
 
@@ -74,6 +77,17 @@ def frozen(network: nn.Module, state: dict[str, Tensor], compute: Compute) -> nn
     return network.eval().requires_grad_(False)
 
 
+def restore(
+    build: Callable[[ModelSettings], nn.Module], content: dict, compute: Compute
+) -> nn.Module:
+    """A trained network, frozen and in eval mode.
+
+    :param build: the network with fresh weights, from its settings
+    :param content: of a ``TrainedModel``
+    """
+    return frozen(build(settings_of("models", content["settings"])), content["state"], compute)
+
+
 class TrainedModel:
     """A trained model: the folder with its ``model.pt`` and ``states.pt``, read when asked for.
 
@@ -95,8 +109,8 @@ class TrainedModel:
         return load_model(self.folder / "states.pt")
 
     @property
-    def settings(self) -> dict:
-        return self._model["settings"]
+    def settings(self) -> ModelSettings:
+        return settings_of("models", self._model["settings"])
 
     @property
     def state(self) -> dict[str, Tensor]:
@@ -114,8 +128,8 @@ class TrainedModel:
 
     @property
     def content(self) -> dict:
-        """``settings`` and ``state``."""
-        return {"settings": self.settings, "state": self.state}
+        """``settings``, plain, and ``state``."""
+        return {"settings": self._model["settings"], "state": self.state}
 
 
 @dataclass

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from ood.settings.training import Schedule
+
 
 class LARS(torch.optim.Optimizer):
     """Layer-wise adaptive rates (You, Gitman, Ginsburg, arXiv 1708.03888) on SGD with momentum.
@@ -55,45 +57,33 @@ OPTIMIZERS = {
 }
 
 
-# what of an optimiser's settings ``learning_rate`` reads
-SCHEDULE = ("decay", "drops", "warmup", "cosine", "linear")
-
-
 # those that PyTorch can step in one kernel
 FUSED = ("adam", "sgd")
 
 
-def build_optimizer(parameters: Iterable[nn.Parameter], settings: dict) -> torch.optim.Optimizer:
-    """One of ``OPTIMIZERS``.
-
-    :param settings: ``name``, ``learning_rate``, and the rest as PyTorch calls it; ``SCHEDULE`` is
-        left to ``learning_rate``
-    """
-    options = {name: value for name, value in settings.items() if name not in SCHEDULE}
-    name = options.pop("name")
-    if name in FUSED:
+def build_optimizer(
+    parameters: Iterable[nn.Parameter], settings: Schedule
+) -> torch.optim.Optimizer:
+    """One of ``OPTIMIZERS``, at the learning rate that the schedule starts from."""
+    options = settings.arguments()
+    if settings.name in FUSED:
         options["fused"] = True
-    return OPTIMIZERS[name](parameters, lr=options.pop("learning_rate"), **options)
+    return OPTIMIZERS[settings.name](parameters, lr=settings.learning_rate, **options)
 
 
-def learning_rate(settings: dict, done: int, total: int) -> float:
-    """The learning rate of an optimiser after ``done`` of ``total`` steps.
-
-    :param settings: ``learning_rate``; ``decay``, a factor on it after each step; ``drops``, a
-        ``factor`` on it ``at`` each of several shares of the steps; ``warmup``: a straight line to
-        it from ``start`` times it, over a ``share`` of the steps; ``cosine``: whether it then falls
-        along half a cosine, which is as long as all steps; ``linear``: it then falls in a straight
-        line to so many times itself
-    """
-    rate, passed = settings["learning_rate"] * settings.get("decay", 1) ** done, done / total
-    if warmup := settings.get("warmup"):
-        if passed < warmup["share"]:
-            return rate * (warmup["start"] + (1 - warmup["start"]) * passed / warmup["share"])
-        passed -= warmup["share"]
-    if "linear" in settings:
-        fallen = passed / (1 - (warmup["share"] if warmup else 0))
-        rate *= 1 - (1 - settings["linear"]) * fallen
-    if settings.get("cosine"):
+def learning_rate(settings: Schedule, done: int, total: int) -> float:
+    """The learning rate of an optimizer after ``done`` of ``total`` steps."""
+    rate, passed = settings.learning_rate * (settings.decay or 1) ** done, done / total
+    if warmup := settings.warmup:
+        if passed < warmup.share:
+            return rate * (warmup.start + (1 - warmup.start) * passed / warmup.share)
+        passed -= warmup.share
+    if settings.linear is not None:
+        fallen = passed / (1 - (warmup.share if warmup else 0))
+        rate *= 1 - (1 - settings.linear) * fallen
+    if settings.cosine:
         rate *= (1 + math.cos(math.pi * passed)) / 2
-    drops = settings.get("drops", {"at": [], "factor": 1})
-    return rate * drops["factor"] ** sum(done >= share * total for share in drops["at"])
+    if settings.drops:
+        drops = settings.drops
+        rate *= drops.factor ** sum(done >= share * total for share in drops.at)
+    return rate
