@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from pytorch_ood import detector as theirs
 from scipy.spatial.distance import mahalanobis
 from sklearn.neighbors import NearestNeighbors
+from typed import complete, typed
 
 from ood.data.images import ImageSet, to_tensor, to_unit
 from ood.detection import classifier as classifiers
@@ -22,17 +23,18 @@ from ood.training.model_files import (
 from ood.training.run import Inputs, Run
 
 CPU = Compute(torch.device("cpu"))
-CLASSIFIER = {
-    "architecture": "convnet",
-    "shape": [8, 8, 1],
-    "n_classes": 3,
-    "extra_outputs": 1,
-    "width": 0.1,
-    "hidden": 8,
-    "dropout": 0.2,
-    "head_dropout": 0.0,
-    "normalization": None,
-}
+CLASSIFIER = complete(
+    "classifier",
+    architecture="convnet",
+    shape=[8, 8, 1],
+    n_classes=3,
+    extra_outputs=1,
+    width=0.1,
+    hidden=8,
+    dropout=0.2,
+    head_dropout=0.0,
+    normalization=None,
+)
 SETTINGS = {
     "msp": {},
     "max_logit": {},
@@ -51,7 +53,7 @@ PIXEL_SCORES = ("brightness", "complexity")
 @pytest.fixture(scope="module")
 def classifier():
     torch.manual_seed(0)
-    return classifiers.build(CLASSIFIER).eval()
+    return classifiers.build(typed(CLASSIFIER)).eval()
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +65,16 @@ def image_set():
 
 def detector(score, classifier, image_set, folder, compute=CPU):
     """Built, saved and loaded as the workflow does it."""
-    settings = {"score": score, **SETTINGS[score]}
-    models = {}
+    settings, models = {"score": score, **SETTINGS[score]}, {}
     if score not in PIXEL_SCORES:
+        settings["classifier"] = "classifier"
         save_trained(folder, CLASSIFIER, classifier, TrainingResult([], 0))
         models["classifier"] = TrainedModel(folder)
-    fitted = baselines.fit(settings, Inputs(image_set, models=models), Run(0, compute, folder, ""))
+    fitted = baselines.fit(
+        typed(complete("baselines", **settings)),
+        Inputs(image_set, models=models),
+        Run(0, compute, folder, ""),
+    )
     assert fitted.parameters == (sum(v.numel() for v in classifier.parameters()) if models else 0)
     save_model(folder / "detector.pt", fitted.content)
     return baselines.load(load_model(folder / "detector.pt"), compute)
@@ -172,8 +178,7 @@ def test_odin_and_its_prediction_take_two_passes(classifier, image_set, tmp_path
     features = one.model.classifier.features.extractor
     features.register_forward_hook(lambda *_: passes.append(1))
     with torch.no_grad():
-        one.score(images)
-        predicted = one.predict(images)
+        _, predicted = one.detect(images)
         assert len(passes) == 2
         assert torch.equal(predicted, classifier(images)[:, :3].argmax(1))
         # of other images it does not speak
@@ -200,7 +205,7 @@ def test_bfloat16_passes_are_scored_with_the_digits_of_float32(
 def test_brightness_and_complexity():
     images = torch.zeros(2, 1, 8, 8)
     images[1] = torch.rand(8, 8, generator=torch.Generator().manual_seed(0))
-    plain = baselines.Baseline({"score": "brightness"}, None, {})
+    plain = baselines.Baseline(typed(complete("baselines", score="brightness")), None, {})
     assert plain.score(images)[0] == 0
     assert plain.score(images)[1].item() == pytest.approx(images[1].mean().item())
     sizes = baselines.complexity(images)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from typed import complete, typed
 
 from ood.data.images import ImageSet
 from ood.detection import classifier as classifiers
@@ -12,7 +13,7 @@ from ood.detection.contract import run
 from ood.errors import InputError
 from ood.methods import cmg
 from ood.training.device import Compute
-from ood.training.model_files import cpu_state, load_model, save_model
+from ood.training.model_files import cpu_state, load_model, restore, save_model
 from ood.training.run import Inputs, Run, derive_seed
 
 CPU = Compute(torch.device("cpu"))
@@ -20,28 +21,29 @@ LOGITS = torch.tensor([[2.0, 0.0, 0.0], [5.0, 1.0, -1.0]])
 PSEUDO = torch.tensor([[1.0, 1.0, 1.0]])
 
 
-CLASSIFIER = {
-    "architecture": "convnet",
-    "shape": [8, 8, 1],
-    "n_classes": 2,
-    "extra_outputs": 1,
-    "width": 0.1,
-    "hidden": 16,
-    "dropout": 0.0,
-    "head_dropout": 0.0,
-    "normalization": None,
-    "augmentation": "none",
-    "epochs": 20,
-    "batch_size": 8,
-    "optimizer": {"name": "adam", "learning_rate": 1e-3},
-}
+CLASSIFIER = complete(
+    "classifier",
+    architecture="convnet",
+    shape=[8, 8, 1],
+    n_classes=2,
+    extra_outputs=1,
+    width=0.1,
+    hidden=16,
+    dropout=0.0,
+    head_dropout=0.0,
+    normalization=None,
+    augmentation="none",
+    epochs=20,
+    batch_size=8,
+    optimizer={"name": "adam", "learning_rate": 1e-3},
+)
 
 
 @pytest.fixture(scope="module")
 def stage_1(tmp_path_factory):
     """The state of a classifier that tells the two classes apart."""
     network, trained = classifiers.fit(
-        CLASSIFIER,
+        typed(CLASSIFIER),
         Inputs(image_set()),
         Run(derive_seed(0, "classifier"), CPU, tmp_path_factory.mktemp("s") / "checkpoint.pt", ""),
     )
@@ -51,21 +53,21 @@ def stage_1(tmp_path_factory):
 
 @pytest.fixture
 def classifier(stage_1):
-    return classifiers.restore(CLASSIFIER, stage_1)
+    return restore(classifiers.build, {"settings": CLASSIFIER, "state": stage_1}, CPU)
 
 
 def cvae(n_classes=2, latent=6):
     torch.manual_seed(1)
-    settings = {
-        "shape": [8, 8, 1],
-        "n_classes": n_classes,
-        "architecture": "conv",
-        "latent": latent,
-        "hidden": 16,
-        "width": 0.1,
-        "padding": 1,
-    }
-    return cmg.build_cvae(settings).eval().requires_grad_(False)
+    settings = complete(
+        "cmg_cvae",
+        n_classes=n_classes,
+        architecture="conv",
+        latent=latent,
+        hidden=16,
+        width=0.1,
+        padding=1,
+    )
+    return cmg.build_cvae(typed(settings)).eval().requires_grad_(False)
 
 
 def settings(loss="softmax", **changes):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from typed import ADAM, complete, typed
 
 from ood.augmentations import views as augmentations
 from ood.augmentations.views import Views
@@ -22,6 +23,7 @@ from ood.training.model_files import (
     TrainedModel,
     TrainingResult,
     load_model,
+    restore,
     save_model,
     save_trained,
 )
@@ -40,7 +42,6 @@ TRUNK = {
 LARS = {"name": "lars", "learning_rate": 1.0, "momentum": 0.9, "weight_decay": 1e-6, "trust": 1e-3}
 ENCODER = {
     **TRUNK,
-    "type": "csi_encoder",
     "projection": 16,
     "labeled": False,
     "shift": "rotation",
@@ -55,8 +56,6 @@ ENCODER = {
 }
 HEAD = {
     **TRUNK,
-    "type": "csi_classifier",
-    "dropout": 0,
     "hidden": None,
     "head_dropout": 0,
     "extra_outputs": 1,
@@ -67,7 +66,10 @@ HEAD = {
     "optimizer": {"name": "sgd", "learning_rate": 0.01, "momentum": 0.9, "nesterov": False}
     | {"weight_decay": 0},
 }
-DETECTOR = {"score": "whole", "test_samples": 2, "test_crop": 0.54, "known_images": None}
+ENCODER, HEAD = complete("csi_encoder", **ENCODER), complete("csi_classifier", **HEAD)
+DETECTOR = complete(
+    "csi", score="whole", encoder="encoder", test_samples=2, test_crop=0.54, known_images=None
+)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +88,7 @@ def run_in(folder, seed=0):
 def encoder(folder, image_set, **changes):
     """Trained and saved."""
     settings = ENCODER | changes
-    network, trained = csi.fit_encoder(settings, Inputs(image_set), run_in(folder))
+    network, trained = csi.fit_encoder(typed(settings), Inputs(image_set), run_in(folder))
     save_trained(folder / "encoder", settings, network, trained)
     return TrainedModel(folder / "encoder")
 
@@ -104,7 +106,7 @@ def labelled(tmp_path_factory, image_set):
 def head(folder, image_set, labelled, **changes):
     settings = HEAD | changes
     inputs = Inputs(image_set, models={"encoder": labelled})
-    network, trained = csi.fit_head(settings, inputs, run_in(folder))
+    network, trained = csi.fit_head(typed(settings), inputs, run_in(folder))
     save_trained(folder / "head", settings, network, trained)
     return TrainedModel(folder / "head"), trained
 
@@ -352,13 +354,13 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(tmp_path, image_set,
 
 
 def test_what_training_records(tmp_path, image_set):
-    _, trained = csi.fit_encoder(ENCODER, Inputs(image_set), run_in(tmp_path))
+    _, trained = csi.fit_encoder(typed(ENCODER), Inputs(image_set), run_in(tmp_path))
     row = trained.history[-1]
     assert row["loss"] == pytest.approx(row["similarity"] + row["shift"])
     assert 0 <= row["shift_accuracy"] <= 1
     assert row["norm"] > 0
     settings = ENCODER | {"shift": "none", "training_images": 20, "epochs": 1}
-    _, trained = csi.fit_encoder(settings, Inputs(image_set), run_in(tmp_path))
+    _, trained = csi.fit_encoder(typed(settings), Inputs(image_set), run_in(tmp_path))
     assert trained.history[0]["step"] == 3  # of 20 images in batches of 8
     assert "shift" not in trained.history[0]
 
@@ -391,15 +393,20 @@ def test_weights_of_another_trunk_are_an_error(tmp_path, image_set, labelled):
 
 def test_cmg_takes_the_labelled_trunk_for_an_ordinary_classifier(tmp_path, image_set, labelled):
     saved, _ = head(tmp_path, image_set, labelled)
-    cvae = {"shape": [8, 8, 1], "n_classes": 3, "architecture": "conv", "latent": 4}
-    cvae |= {"hidden": 16, "width": 0.05, "padding": 1}
-    network = cmg.build_cvae(cvae)
+    cvae = complete("cmg_cvae", architecture="conv", latent=4, hidden=16, width=0.05, padding=1)
+    network = cmg.build_cvae(typed(cvae))
     save_trained(tmp_path / "cvae", cvae, network, TrainingResult([], 0))
-    settings = {"loss": "energy", "sigma": 5, "pseudo_per_batch": 8, "epochs": 1, "batch_size": 8}
-    settings |= {"optimizer": {"name": "adam", "learning_rate": 1e-4}, "snapshot_every": 2}
-    settings |= {"energy": {"weight": 0.1, "in_quantile": 0.01, "out_quantile": 0.99}}
+    energy = {"weight": 0.1, "in_quantile": 0.01, "out_quantile": 0.99}
+    settings = complete(
+        "cmg",
+        loss="energy",
+        sigma=5,
+        pseudo_per_batch=8,
+        energy=energy,
+        optimizer=ADAM | {"learning_rate": 1e-4},
+    )
     models = {"classifier": saved, "cvae": TrainedModel(tmp_path / "cvae")}
-    fitted = cmg.fit(settings, Inputs(image_set, models=models), run_in(tmp_path))
+    fitted = cmg.fit(typed(settings), Inputs(image_set, models=models), run_in(tmp_path))
     tuned = fitted.content["classifier"]["state"]
     changed = {name for name, value in saved.state.items() if not torch.equal(value, tuned[name])}
     assert changed == {"head.0.weight", "head.0.bias"}
@@ -411,7 +418,7 @@ def test_cmg_takes_the_labelled_trunk_for_an_ordinary_classifier(tmp_path, image
 def detector(saved, image_set, folder, **changes):
     """Fitted, saved and loaded as the workflow does it."""
     fitted = csi.fit(
-        DETECTOR | changes, Inputs(image_set, models={"encoder": saved}), run_in(folder)
+        typed(DETECTOR | changes), Inputs(image_set, models={"encoder": saved}), run_in(folder)
     )
     save_model(folder / "detector.pt", fitted.content)
     return csi.load(load_model(folder / "detector.pt"), CPU), fitted
@@ -459,11 +466,11 @@ def test_the_size_of_projections_does_not_matter_nor_their_direction(
     changed = {name: value.clone() for name, value in last.items()}
     for name in ("projection.2.weight", "projection.2.bias"):
         changed[name] = 3 * turn @ changed[name]
-    content = {"settings": unlabelled.settings | {"drawn": []}, "state": changed}
-    plain = {"settings": unlabelled.settings | {"drawn": []}, "state": last}
+    content = {"settings": ENCODER | {"drawn": []}, "state": changed}
+    plain = {"settings": ENCODER | {"drawn": []}, "state": last}
     images, scores = to_unit(to_tensor(image_set.images)), []
     for one in (plain, content):
-        passes = csi.restore_passes(**one, compute=CPU)
+        passes = csi.restore_passes(one, CPU)
         statistics = csi.fit_statistics(passes.extractor, image_set, CPU)
         with torch.no_grad():
             scores.append(csi.CSIDetector(passes, statistics, False).score(images))
@@ -476,10 +483,10 @@ def test_a_shift_weight_that_is_not_positive_drops_the_part_and_says_so(
     # as the unlabelled encoder's logits are, or all positive or all negative
     for bias, flagged in ((1000.0, False), (-1000.0, True)):
         folder = tmp_path / str(flagged)
-        network = csi.restore(unlabelled.settings, unlabelled.state, CPU)
+        network = restore(csi.Encoder, unlabelled.content, CPU)
         with torch.no_grad():
             network.shift[0].bias.fill_(bias)
-        save_trained(folder / "encoder", unlabelled.settings, network, TrainingResult([], 0))
+        save_trained(folder / "encoder", ENCODER, network, TrainingResult([], 0))
         one, fitted = detector(TrainedModel(folder / "encoder"), image_set, folder)
         assert one.whole is not flagged
         assert (fitted.flags != []) is flagged
@@ -492,8 +499,8 @@ def test_a_shift_weight_that_is_not_positive_drops_the_part_and_says_so(
 
 def test_the_joint_head_is_averaged_over_the_shifts(tmp_path, image_set, labelled):
     saved, _ = head(tmp_path, image_set, labelled, joint=True)
-    settings = {"score": "joint"}
-    fitted = csi.fit(settings, Inputs(models={"classifier": saved}), run_in(tmp_path))
+    settings = complete("csi", score="joint", classifier="classifier")
+    fitted = csi.fit(typed(settings), Inputs(models={"classifier": saved}), run_in(tmp_path))
     one = csi.load(fitted.content, CPU)
     images = to_unit(to_tensor(image_set.images))
     network = csi.build_head(saved.settings).eval()
@@ -510,7 +517,7 @@ def test_the_joint_head_is_averaged_over_the_shifts(tmp_path, image_set, labelle
 def test_a_joint_head_has_the_shift_of_its_encoder(tmp_path, image_set):
     saved = encoder(tmp_path, image_set, labeled=True, shift="cutperm")
     joint, _ = head(tmp_path, image_set, saved, joint=True)
-    assert csi.restore_joint(**joint.content, compute=CPU).extractor.kind == "cutperm"
+    assert csi.restore_joint(joint.content, CPU).extractor.kind == "cutperm"
     alone = encoder(tmp_path / "alone", image_set, shift="none")
     with pytest.raises(InputError, match="a joint head needs an encoder with a shift"):
         head(tmp_path, image_set, alone, joint=True)
@@ -523,6 +530,6 @@ def test_views_of_another_size_need_no_other_detector(tmp_path, image_set):
     with torch.no_grad():
         assert one.score(to_unit(to_tensor(image_set.images))).shape == (48,)
     linear, _ = head(tmp_path, image_set, saved, resize=16)
-    network = classifiers.restore(**linear.content)
+    network = restore(classifiers.build, linear.content, CPU)
     with torch.no_grad():
         assert network(torch.rand(2, 1, 8, 8)).shape == (2, 4)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from typed import complete, typed
 
 from ood.data.images import ImageSet
 from ood.detection import classifier as classifiers
@@ -13,18 +14,18 @@ from ood.training.model_files import cpu_state, load_model, save_model
 from ood.training.run import Inputs, Run
 
 CPU = Compute(torch.device("cpu"))
-SETTINGS = {
-    "type": "classifier",
-    "architecture": "convnet",
-    "shape": [8, 8, 1],
-    "n_classes": 3,
-    "width": 0.05,
-    "dropout": 0.2,
-    "hidden": None,
-    "head_dropout": 0,
-    "extra_outputs": 0,
-    "normalization": {"mean": [0.5], "sd": [0.5]},
-}
+SETTINGS = complete(
+    "classifier",
+    architecture="convnet",
+    shape=[8, 8, 1],
+    n_classes=3,
+    width=0.05,
+    dropout=0.2,
+    hidden=None,
+    head_dropout=0,
+    extra_outputs=0,
+    normalization={"mean": [0.5], "sd": [0.5]},
+)
 NETS = {
     "convnet": {},
     "two_conv": {"shape": [28, 28, 1]},
@@ -41,7 +42,7 @@ class TrainedModel:
 
     def __init__(self, settings):
         torch.manual_seed(0)
-        network = classifiers.build(settings).eval()
+        network = classifiers.build(typed(settings)).eval()
         self.content = {"settings": settings, "state": cpu_state(network)}
         self.parameters = 7
 
@@ -57,14 +58,16 @@ def known():
 @pytest.fixture(scope="module")
 def fitted(known):
     inputs = Inputs(known, models={"classifier": TrainedModel(SETTINGS)})
-    settings = {"jitter": 1e-6, "shrinkage": 0.0}
-    return gaussians.fit(settings, inputs, Run(0, CPU, None, ""))
+    settings = complete("gaussians", jitter=1e-6, shrinkage=0.0)
+    return gaussians.fit(typed(settings), inputs, Run(0, CPU, None, ""))
 
 
 @pytest.mark.parametrize("name", NETS)
 def test_every_net_has_features_of_several_depths(name):
     settings = SETTINGS | {"architecture": name} | NETS[name]
-    depths = gaussians.restore(**TrainedModel(settings).content, compute=CPU).extractor
+    if name not in ("convnet", "two_conv"):
+        settings.pop("dropout")
+    depths = gaussians.restore_depths(TrainedModel(settings).content, CPU).extractor
     height, width, channels = settings["shape"]
     images = torch.rand(5, channels, height, width)
     with torch.no_grad():
@@ -81,7 +84,7 @@ def test_every_net_has_features_of_several_depths(name):
 
 
 def test_a_net_without_taps_gives_convolutions_a_third_of_the_way_apart():
-    depths = gaussians.restore(**TrainedModel(SETTINGS).content, compute=CPU).extractor
+    depths = gaussians.restore_depths(TrainedModel(SETTINGS).content, CPU).extractor
     convolutions = [one for one in depths.modules() if isinstance(one, torch.nn.Conv2d)]
     assert len(convolutions) == 9
     assert depths.tapped == [convolutions[index] for index in (2, 5, 8)]
@@ -91,7 +94,7 @@ def test_the_score_is_the_best_class_s_likelihood(fitted, known, tmp_path):
     save_model(tmp_path / "detector.pt", fitted.content)
     detector = gaussians.load(load_model(tmp_path / "detector.pt"), CPU)
     scores, predicted = run({"": detector}, known, CPU)[""]
-    depths = gaussians.restore(**fitted.content["classifier"], compute=CPU).extractor
+    depths = gaussians.restore_depths(fitted.content["classifier"], CPU).extractor
     images = torch.from_numpy(known.images).permute(0, 3, 1, 2) / 255
     with torch.no_grad():
         parts = depths(images)

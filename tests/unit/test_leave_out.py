@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from scipy.special import softmax as scipy_softmax
 from scipy.stats import entropy as scipy_entropy
+from typed import complete, typed
 
 from ood.data.images import ImageSet
 from ood.methods import baselines, leave_out
@@ -16,34 +17,33 @@ from ood.training.model_files import cpu_state, load_model, save_model
 from ood.training.run import Inputs, Run
 
 CPU = Compute(torch.device("cpu"))
-SETTINGS = {
-    "type": "leave_out_member",
-    "architecture": "toynet",
-    "shape": [8, 8, 1],
-    "n_classes": 5,
-    "width": 0.2,
-    "padding": 2,
-    "dropout": 0,
-    "normalization": {"mean": [0.5], "sd": [0.5]},
-    "groups": 5,
-    "group": 0,
-    "partition_seed": 3,
-    "margin": 0.4,
-    "margin_weight": 0.2,
-    "accuracy_tolerance": 0.02,
-    "validation_share": 0.2,
-    "validation_images": 20,
-    "augmentation": "none",
-    "epochs": 3,
-    "batch_size": 16,
-    "optimizer": {
+SETTINGS = complete(
+    "leave_out_member",
+    architecture="toynet",
+    shape=[8, 8, 1],
+    n_classes=5,
+    width=0.2,
+    padding=2,
+    normalization={"mean": [0.5], "sd": [0.5]},
+    groups=5,
+    group=0,
+    partition_seed=3,
+    margin=0.4,
+    margin_weight=0.2,
+    accuracy_tolerance=0.02,
+    validation_share=0.2,
+    validation_images=20,
+    augmentation="none",
+    epochs=3,
+    batch_size=16,
+    optimizer={
         "name": "sgd",
         "learning_rate": 0.05,
         "momentum": 0.9,
         "nesterov": False,
         "weight_decay": 5e-4,
     },
-}
+)
 
 
 def images(count, seed=0):
@@ -58,7 +58,7 @@ def members():
     for group in range(5):
         torch.manual_seed(group)
         settings = SETTINGS | {"group": group}
-        member = leave_out.Member(settings)
+        member = leave_out.Member(typed(settings))
         torch.nn.init.normal_(member.classifier.head[-1].weight, std=3)
         contents.append({"settings": settings, "state": cpu_state(member)})
     return contents
@@ -276,7 +276,7 @@ def test_training_a_member_keeps_the_last_and_the_best_epoch(tmp_path):
     known = ImageSet(pictures, labels)
     unknown = ImageSet(generator.integers(0, 256, (40, 8, 8, 1), np.uint8), np.zeros(40, np.int64))
     run = Run(0, CPU, tmp_path / "checkpoint.pt", "one")
-    member, trained = leave_out.fit_member(SETTINGS, Inputs(known, validation=unknown), run)
+    member, trained = leave_out.fit_member(typed(SETTINGS), Inputs(known, validation=unknown), run)
     assert [row["epoch"] for row in trained.history] == [1, 2, 3]
     assert trained.kept_epoch == 3
     assert trained.best_epoch == leave_out.best_epoch(trained.history, 0.02)
@@ -293,9 +293,11 @@ def test_a_plain_member_leaves_no_class_out(tmp_path):
     pictures = generator.integers(0, 256, (200, 8, 8, 1), np.uint8)
     known, unknown = ImageSet(pictures, labels), ImageSet(pictures[:40], labels[:40])
     settings = {k: v for k, v in SETTINGS.items() if k not in ("margin", "margin_weight")}
-    settings |= {"type": "plain_member"}
+    settings = settings | {"type": "plain_member"}
     run = Run(0, CPU, tmp_path / "checkpoint.pt", "one")
-    member, trained = leave_out.fit_plain_member(settings, Inputs(known, validation=unknown), run)
+    member, trained = leave_out.fit_plain_member(
+        typed(settings), Inputs(known, validation=unknown), run
+    )
     assert member.classes.tolist() == [0, 1, 2, 3, 4]
     assert member(images(3)).shape == (3, 5)
     # 160 images of 5 classes are trained on, in batches of 16

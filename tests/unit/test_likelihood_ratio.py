@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import chisquare
+from typed import complete, typed
 
 from ood.data.images import ImageSet
 from ood.detection.contract import run
@@ -17,25 +18,26 @@ from ood.training.model_files import cpu_state
 from ood.training.run import Inputs, Run
 
 CPU = Compute(torch.device("cpu"))
-SETTINGS = {
-    "shape": [8, 8, 1],
-    "n_classes": 2,
-    "filters": 4,
-    "residual_layers": 1,
-    "hierarchies": 1,
-    "components": 1,
-    "dropout": 0,
-    "rescale": True,
-    "mutation_rate": 0,
-    "l2": 0,
-    "validation_share": 0.2,
-    "validation_images": 5,
-    "steps": 6,
-    "evaluate_every": 4,
-    "snapshot_every": 4,
-    "batch_size": 8,
-    "optimizer": {"name": "adam", "learning_rate": 1e-3, "betas": [0.95, 0.9995], "eps": 1e-8},
-}
+SETTINGS = complete(
+    "pixelcnn",
+    shape=[8, 8, 1],
+    n_classes=2,
+    filters=4,
+    residual_layers=1,
+    hierarchies=1,
+    components=1,
+    dropout=0,
+    rescale=True,
+    mutation_rate=0,
+    l2=0,
+    validation_share=0.2,
+    validation_images=5,
+    steps=6,
+    evaluate_every=4,
+    snapshot_every=4,
+    batch_size=8,
+    optimizer={"name": "adam", "learning_rate": 1e-3, "betas": [0.95, 0.9995], "eps": 1e-8},
+)
 
 
 def image_set(count=40, seed=0):
@@ -45,7 +47,7 @@ def image_set(count=40, seed=0):
 
 def network(seed=0, **changes):
     torch.manual_seed(seed)
-    return lr.build(SETTINGS | changes).eval().requires_grad_(False)
+    return lr.build(typed(SETTINGS | changes)).eval().requires_grad_(False)
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.3])
@@ -104,9 +106,9 @@ def test_the_penalty_is_the_sum_of_squared_kernels_without_biases():
 def test_every_model_has_the_same_validation_images_and_of_every_class():
     """Where the file order is by class, too."""
     whole = ImageSet(image_set(100).images, np.repeat(np.arange(4), 25))
-    training, validation = lr.split(SETTINGS, whole)
+    training, validation = lr.split(typed(SETTINGS), whole)
     assert (len(training), len(validation)) == (80, 20)
-    again = lr.split(SETTINGS | {"mutation_rate": 0.3}, whole)[1]
+    again = lr.split(typed(SETTINGS | {"mutation_rate": 0.3}), whole)[1]
     assert np.array_equal(validation.images, again.images)
     assert set(validation.labels) == {0, 1, 2, 3}
     both = np.concatenate([training.images, validation.images]).reshape(100, -1)
@@ -116,7 +118,7 @@ def test_every_model_has_the_same_validation_images_and_of_every_class():
 def test_training_records_bits_and_penalty_and_keeps_snapshots(tmp_path):
     settings = SETTINGS | {"mutation_rate": 0.2, "l2": 0.5}
     net, trained = lr.fit_pixelcnn(
-        settings, Inputs(image_set()), Run(0, CPU, tmp_path / "c.pt", "")
+        typed(settings), Inputs(image_set()), Run(0, CPU, tmp_path / "c.pt", "")
     )
     row = trained.history[-1]
     nats = row["loss"] - row["penalty"]
@@ -131,7 +133,7 @@ def test_training_lowers_the_loss_below_that_of_uniform_pixels(tmp_path):
     dark = ImageSet((image_set(200).images // 64).astype(np.uint8), np.zeros(200, np.int64))
     settings = SETTINGS | {"steps": 150, "evaluate_every": 75, "batch_size": 32}
     settings["optimizer"] = settings["optimizer"] | {"learning_rate": 1e-2}
-    _, trained = lr.fit_pixelcnn(settings, Inputs(dark), Run(0, CPU, tmp_path / "c.pt", ""))
+    _, trained = lr.fit_pixelcnn(typed(settings), Inputs(dark), Run(0, CPU, tmp_path / "c.pt", ""))
     # four grey levels: 2 bits are the least, 8 the uniform law's
     assert 2 <= trained.history[-1]["validation_bits_per_dimension"] < 5
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from typed import complete, typed
 
 from ood.data.images import ImageSet, to_unit
 from ood.detection import classifier as classifiers
@@ -16,6 +17,7 @@ from ood.detection.contract import run
 from ood.errors import InputError
 from ood.methods import oodgen
 from ood.models.vae import OneHotCVAE
+from ood.settings.oodgen import Generation
 from ood.training.device import Compute
 from ood.training.model_files import (
     TrainedModel,
@@ -28,7 +30,7 @@ from ood.training.model_files import (
 from ood.training.run import Inputs, Run
 
 CPU = Compute(torch.device("cpu"))
-GENERATION = {
+PLAIN_GENERATION = {
     "null_space": "projected",
     "lengths": [0.1, 8.0],
     "clip_type1": True,
@@ -37,42 +39,45 @@ GENERATION = {
     "shell_axes": "eigen",
     "shell": [1.0, 1.5],
 }
-CLASSIFIER = {
-    "architecture": "two_conv",
-    "shape": [8, 8, 1],
-    "n_classes": 3,
-    "extra_outputs": 1,
-    "width": 0.25,
-    "hidden": 16,
-    "dropout": 0.25,
-    "head_dropout": 0.5,
-    "normalization": None,
-    "init": "default",
-    "generation": GENERATION,
-    "pool_size": 30,
-    "type1_every": 2,
-    "type2_every": 1,
-    "type1_per_batch": 5,
-    "type2_per_batch": 4,
-    "reject_weight": 0.1,
-    "validation_share": 0.2,
-    "patience": None,
-    "epochs": 3,
-    "batch_size": 16,
-    "optimizer": {"name": "adadelta", "learning_rate": 0.5, "rho": 0.95, "weight_decay": 0},
-    "snapshot_every": 4,
-}
+GENERATION = Generation.read(PLAIN_GENERATION)
+CLASSIFIER = complete(
+    "oodgen_classifier",
+    architecture="two_conv",
+    shape=[8, 8, 1],
+    n_classes=3,
+    extra_outputs=1,
+    width=0.25,
+    hidden=16,
+    dropout=0.25,
+    head_dropout=0.5,
+    normalization=None,
+    init="default",
+    generation=PLAIN_GENERATION,
+    pool_size=30,
+    type1_every=2,
+    type2_every=1,
+    type1_per_batch=5,
+    type2_per_batch=4,
+    reject_weight=0.1,
+    validation_share=0.2,
+    patience=None,
+    epochs=3,
+    batch_size=16,
+    optimizer={"name": "adadelta", "learning_rate": 0.5, "rho": 0.95, "weight_decay": 0},
+    snapshot_every=4,
+)
 
 
-CVAE = {
-    "shape": [8, 8, 1],
-    "n_classes": 3,
-    "latent": 4,
-    "hidden": 16,
-    "width": 1.0,
-    "deterministic_latent": False,
-    "init": "default",
-}
+CVAE = complete(
+    "oodgen_cvae",
+    shape=[8, 8, 1],
+    n_classes=3,
+    latent=4,
+    hidden=16,
+    width=1.0,
+    deterministic_latent=False,
+    init="default",
+)
 
 
 def run_in(folder, seed=0):
@@ -83,7 +88,7 @@ def run_in(folder, seed=0):
 def cvae():
     """A random decoder whose pixels all depend on the latent."""
     torch.manual_seed(1)
-    return oodgen.build_cvae(CVAE).eval().requires_grad_(False)
+    return oodgen.build_cvae(typed(CVAE)).eval().requires_grad_(False)
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +220,8 @@ def test_the_rref_basis_is_that_of_sympy():
 def test_type_1_is_a_step_of_the_drawn_length(cvae, generator):
     index = torch.arange(20)
     unclipped = dataclasses.replace(
-        generator, settings=GENERATION | {"clip_type1": False, "type1_bytes": False}
+        generator,
+        settings=Generation.read(PLAIN_GENERATION | {"clip_type1": False, "type1_bytes": False}),
     )
     lengths = torch.linspace(0.1, 8, 20)
     torch.manual_seed(5)
@@ -236,7 +242,8 @@ def test_type_1_is_a_step_of_the_drawn_length(cvae, generator):
 
 def test_lengths_are_uniform_and_signs_even(generator):
     unclipped = dataclasses.replace(
-        generator, settings=GENERATION | {"clip_type1": False, "type1_bytes": False}
+        generator,
+        settings=Generation.read(PLAIN_GENERATION | {"clip_type1": False, "type1_bytes": False}),
     )
     torch.manual_seed(0)
     index = torch.zeros(3000, dtype=torch.int64)
@@ -323,7 +330,7 @@ def test_unused_latents_are_told(caplog, unused, warned):
 
 def test_the_initial_weights_can_be_kerass():
     torch.manual_seed(0)
-    plain = oodgen.build_cvae(CVAE)
+    plain = oodgen.build_cvae(typed(CVAE))
     keras = oodgen.build_cvae(CVAE | {"init": "glorot_uniform"})
     layer = keras.decoder[0]
     bound = math.sqrt(6 / (layer.in_features + layer.out_features))
@@ -374,7 +381,7 @@ def test_the_class_weight_is_averaged_over_the_batch_size():
 
 
 def test_pools_are_refreshed_on_schedule_and_known_by_their_epoch(generator):
-    settings = CLASSIFIER | {"type1_every": 3, "type2_every": 1}
+    settings = typed(CLASSIFIER | {"type1_every": 3, "type2_every": 1})
     pools = oodgen.Pools(generator, settings, 7)
     seen = []
     for epoch in range(1, 8):
@@ -393,7 +400,7 @@ def test_pools_are_refreshed_on_schedule_and_known_by_their_epoch(generator):
 
 
 def test_a_step_draws_the_given_numbers_of_both(generator):
-    pools = oodgen.Pools(generator, CLASSIFIER, 0)
+    pools = oodgen.Pools(generator, typed(CLASSIFIER), 0)
     pools.refresh(1)
     batch = pools.draw()
     assert batch.shape == (9, 1, 8, 8)
@@ -409,7 +416,7 @@ def test_training_stopped_and_resumed_ends_as_if_it_had_not(cvae, image_set, tmp
         (tmp_path / name).mkdir()
     save_trained(tmp_path / "vae", CVAE, cvae, TrainingResult([], 0))
     inputs = Inputs(image_set, models={"vae": TrainedModel(tmp_path / "vae")})
-    whole, history = oodgen.fit_classifier(CLASSIFIER, inputs, run_in(tmp_path / "whole"))
+    whole, history = oodgen.fit_classifier(typed(CLASSIFIER), inputs, run_in(tmp_path / "whole"))
     refresh = oodgen.Pools.refresh
 
     def stop(pools, epoch):
@@ -420,8 +427,8 @@ def test_training_stopped_and_resumed_ends_as_if_it_had_not(cvae, image_set, tmp
     with monkeypatch.context() as patch:
         patch.setattr(oodgen.Pools, "refresh", stop)
         with pytest.raises(KeyboardInterrupt):
-            oodgen.fit_classifier(CLASSIFIER, inputs, run_in(tmp_path / "cut"))
-    resumed, again = oodgen.fit_classifier(CLASSIFIER, inputs, run_in(tmp_path / "cut"))
+            oodgen.fit_classifier(typed(CLASSIFIER), inputs, run_in(tmp_path / "cut"))
+    resumed, again = oodgen.fit_classifier(typed(CLASSIFIER), inputs, run_in(tmp_path / "cut"))
     first, second = cpu_state(whole), cpu_state(resumed)
     assert all(torch.equal(first[name], second[name]) for name in first)
     # 72 images in batches of 16: five steps an epoch
@@ -435,7 +442,7 @@ def test_training_stopped_and_resumed_ends_as_if_it_had_not(cvae, image_set, tmp
 @pytest.fixture
 def detector(tmp_path):
     torch.manual_seed(0)
-    state = cpu_state(classifiers.build(CLASSIFIER))
+    state = cpu_state(classifiers.build(typed(CLASSIFIER)))
     content = {"classifier": {"settings": CLASSIFIER, "state": state}}
 
     def load(score):
@@ -494,7 +501,9 @@ def test_a_snapshot_changes_the_classifier_alone(detector):
 
 def test_bytes_take_short_steps_away_and_floats_keep_them(generator):
     """As released, type I is not rounded: most pixels of a short step would stay."""
-    floats = dataclasses.replace(generator, settings=GENERATION | {"type1_bytes": False})
+    floats = dataclasses.replace(
+        generator, settings=Generation.read(PLAIN_GENERATION | {"type1_bytes": False})
+    )
     index = torch.zeros(200, dtype=torch.int64)
     found = []
     for one in (generator, floats):

@@ -27,7 +27,7 @@ def test_each_setting_is_set_in_the_line_that_is_named(name):
 def test_an_entry_s_own_settings_go_before_those_of_the_one_that_it_is_like():
     found = {one.setting: one for one in origins(ROOT, "digits/cvae", "quick")[1]}
     assert found["kl_weight"].file == "benchmarks/recipes/digits/cmg.yaml"
-    assert found["latent"].file == "benchmarks/recipes/mnist/cmg.yaml"
+    assert found["latent"].file == "benchmarks/recipes/base/cmg.yaml"
     config = load_yaml(ROOT / "config.yaml")
     resolved = Loader(ROOT, config).benchmarks()["digits"].models["cvae"]
     for name, one in found.items():
@@ -60,4 +60,4 @@ def test_the_command_prints_a_line_for_each_setting(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "mnist/cmg_energy (methods), scale paper"
     (epochs,) = [one for one in lines if one.startswith("  epochs: 15 ")]
-    assert epochs.split()[-1].startswith("benchmarks/recipes/mnist/cmg.yaml:")
+    assert epochs.split()[-1].startswith("benchmarks/recipes/base/cmg.yaml:")

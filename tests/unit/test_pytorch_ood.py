@@ -5,27 +5,30 @@ import torch
 from pytorch_ood import detector as theirs
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
+from typed import complete, typed
 
 from ood.data.images import ImageSet, to_tensor, to_unit
 from ood.detection import classifier as classifiers
 from ood.errors import InputError
 from ood.methods import pytorch_ood as ours
+from ood.settings.pytorch_ood import RECORDS
 from ood.training.device import Compute
 from ood.training.model_files import cpu_state
 from ood.training.run import Inputs, Run
 
 CPU = Compute(torch.device("cpu"))
-CLASSIFIER = {
-    "architecture": "two_conv",
-    "shape": [8, 8, 1],
-    "n_classes": 3,
-    "extra_outputs": 1,
-    "width": 0.25,
-    "hidden": 24,
-    "dropout": 0.0,
-    "head_dropout": 0.0,
-    "normalization": None,
-}
+CLASSIFIER = complete(
+    "classifier",
+    architecture="two_conv",
+    shape=[8, 8, 1],
+    n_classes=3,
+    extra_outputs=1,
+    width=0.25,
+    hidden=24,
+    dropout=0.0,
+    head_dropout=0.0,
+    normalization=None,
+)
 ARGUMENTS = {"DICE": {"p": 0.7}, "ViM": {"d": 8}, "NNGuide": {"k": 3}}
 
 
@@ -33,14 +36,14 @@ class TrainingResult:
     """A classifier as ``Saved`` hands it over."""
 
     def __init__(self, network):
-        self.settings, self.parameters = CLASSIFIER, 1
+        self.settings, self.parameters = typed(CLASSIFIER), 1
         self.content = {"settings": CLASSIFIER, "state": cpu_state(network)}
 
 
 @pytest.fixture(scope="module")
 def classifier():
     torch.manual_seed(0)
-    network = classifiers.build(CLASSIFIER).eval()
+    network = classifiers.build(typed(CLASSIFIER)).eval()
     nn.init.normal_(network.head[-1].weight, std=2)
     # every class is predicted
     with torch.no_grad():
@@ -59,16 +62,16 @@ def known(classifier):
 
 
 def fitted(classifier, known, tmp_path, detector, arguments):
-    settings = {"detector": detector, "arguments": arguments, "known_images": None}
+    settings = complete("pytorch_ood", detector=detector, arguments=arguments)
     inputs = Inputs(images=known, models={"classifier": TrainingResult(classifier)})
-    return ours.fit(settings, inputs, Run(0, CPU, tmp_path / "checkpoint.pt", ""))
+    return ours.fit(typed(settings), inputs, Run(0, CPU, tmp_path / "checkpoint.pt", ""))
 
 
-@pytest.mark.parametrize("name", ours.RECORDS)
+@pytest.mark.parametrize("name", RECORDS)
 def test_scores_are_pytorch_oods_and_of_each_image_alone(classifier, known, tmp_path, name):
     arguments = ARGUMENTS.get(name, {})
     found = fitted(classifier, known, tmp_path, name, arguments)
-    assert found.record.title == ours.RECORDS[name].title
+    assert found.record.title == RECORDS[name].title
     detector = ours.load(found.content, CPU)
     images = torch.rand(20, 1, 8, 8)
     with torch.no_grad():

@@ -10,52 +10,56 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import multivariate_normal
 from torch import nn
+from typed import complete, typed
 
 from ood.augmentations.rotate_crop import rotate_crop
+from ood.config.checks import checked
 from ood.data.images import ImageSet, to_tensor, to_unit
 from ood.detection import class_gaussians
 from ood.detection import classifier as classifiers
 from ood.errors import InputError
 from ood.methods import vmdls
 from ood.models.autoencoder import AutoEncoder
+from ood.settings.vmdls import VMDLSEncoder
 from ood.training.device import Compute
 from ood.training.model_files import TrainedModel, cpu_state, load_model, save_model, save_trained
 from ood.training.run import Inputs, Run
 
 CPU = Compute(torch.device("cpu"))
 NORMALIZATION = {"mean": [0.5], "sd": [0.5]}
-SETTINGS = {
-    "architecture": "mnist_conv",
-    "shape": [8, 8, 1],
-    "n_classes": 3,
-    "width": 0.05,
-    "dropout": 0,
-    "normalization": NORMALIZATION,
-    "latent": 4,
-    "latent_distance": "euclidean",
-    "kl_weight": 0.1,
-    "generation_epoch": 1,
-    "margin_max": 32,
-    "margin_jump": 1.0,
-    "margins_epoch": 1,
-    "classes_per_batch": 3,
-    "images_per_class": 5,
-    "validation_share": 0.1,
-    "augmentation": "none",
-    "epochs": 2,
-    "optimizer": {"name": "adam", "learning_rate": 1e-3},
-}
-AUTOENCODER = {
-    "architecture": "mnist_conv",
-    "shape": [8, 8, 1],
-    "width": 0.05,
-    "normalization": NORMALIZATION,
-    "latent": 4,
-    "epochs": 1,
-    "batch_size": 16,
-    "optimizer": {"name": "adam", "learning_rate": 1e-3},
-}
-METHOD = {"jitter": 1e-6, "shrinkage": 0}
+SETTINGS = complete(
+    "vmdls_encoder",
+    architecture="mnist_conv",
+    shape=[8, 8, 1],
+    n_classes=3,
+    width=0.05,
+    normalization=NORMALIZATION,
+    latent=4,
+    latent_distance="euclidean",
+    kl_weight=0.1,
+    generation_epoch=1,
+    margin_max=32,
+    margin_jump=1.0,
+    margins_epoch=1,
+    classes_per_batch=3,
+    images_per_class=5,
+    validation_share=0.1,
+    augmentation="none",
+    epochs=2,
+    optimizer={"name": "adam", "learning_rate": 1e-3},
+)
+AUTOENCODER = complete(
+    "vmdls_autoencoder",
+    architecture="mnist_conv",
+    shape=[8, 8, 1],
+    width=0.05,
+    normalization=NORMALIZATION,
+    latent=4,
+    epochs=1,
+    batch_size=16,
+    optimizer={"name": "adam", "learning_rate": 1e-3},
+)
+METHOD = complete("vmdls", jitter=1e-6, shrinkage=0)
 
 
 @pytest.fixture(scope="module")
@@ -145,12 +149,14 @@ def test_the_kl_term_vanishes_at_its_goal():
 
 
 def test_the_margin_grows_by_one_an_epoch_and_stops_beyond_its_largest():
-    settings = {"margin_max": 32, "margin_jump": 1.0, "margins_epoch": 3}
+    settings = typed(SETTINGS | {"margin_max": 32, "margin_jump": 1.0, "margins_epoch": 3})
     margins = [vmdls.margin_at(settings, epoch) for epoch in range(60)]
     assert margins[:5] == pytest.approx([0.15, 0.15, 0.15, 1.15, 2.15])
     assert max(margins) == margins[-1] == pytest.approx(32.15)
-    assert vmdls.margin_at(settings | {"margin_max": 64}, 99) == pytest.approx(64.15)
-    quick = settings | {"margin_jump": 6.4}
+    assert vmdls.margin_at(settings.model_copy(update={"margin_max": 64}), 99) == pytest.approx(
+        64.15
+    )
+    quick = settings.model_copy(update={"margin_jump": 6.4})
     assert vmdls.margin_at(quick, 99) == pytest.approx(0.15 + 5 * 6.4)
 
 
@@ -172,7 +178,7 @@ def test_batches_hold_equally_many_images_of_each_class():
 
 
 def test_class_means_are_those_of_the_epoch_before(image_set):
-    encoder = vmdls.Encoder(SETTINGS)
+    encoder = vmdls.Encoder(typed(SETTINGS))
     labels = torch.tensor([0, 0, 2])
     latents = torch.tensor([[1.0, 0, 0, 0], [3.0, 0, 0, 0], [0, 5.0, 0, 0]])
     encoder.begin_epoch(1)
@@ -187,7 +193,9 @@ def test_class_means_are_those_of_the_epoch_before(image_set):
 
 def test_training_stopped_within_an_epoch_ends_as_if_it_had_not(tmp_path, image_set, monkeypatch):
     monkeypatch.setattr("ood.training.checkpoint.CHECKPOINT_SECONDS", 0)
-    whole, _ = vmdls.fit_encoder(SETTINGS, Inputs(image_set), Run(0, CPU, tmp_path / "a.pt", "x"))
+    whole, _ = vmdls.fit_encoder(
+        typed(SETTINGS), Inputs(image_set), Run(0, CPU, tmp_path / "a.pt", "x")
+    )
     calls = itertools.count()
     original = vmdls.metric_loss
 
@@ -200,8 +208,8 @@ def test_training_stopped_within_an_epoch_ends_as_if_it_had_not(tmp_path, image_
     with monkeypatch.context() as patch:
         patch.setattr(vmdls, "metric_loss", stopping)
         with pytest.raises(KeyboardInterrupt):
-            vmdls.fit_encoder(SETTINGS, Inputs(image_set), run)
-    resumed, trained = vmdls.fit_encoder(SETTINGS, Inputs(image_set), run)
+            vmdls.fit_encoder(typed(SETTINGS), Inputs(image_set), run)
+    resumed, trained = vmdls.fit_encoder(typed(SETTINGS), Inputs(image_set), run)
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
     assert [row["margin"] for row in trained.history] == pytest.approx([0.15, 1.15])
@@ -209,13 +217,10 @@ def test_training_stopped_within_an_epoch_ends_as_if_it_had_not(tmp_path, image_
 
 
 def backbone(tmp_path, **changes):
-    settings = {
-        **{name: SETTINGS[name] for name in ("architecture", "shape", "n_classes", "width")},
-        **{"dropout": 0, "normalization": NORMALIZATION, "hidden": None, "extra_outputs": 0},
-        "head_dropout": 0,
-    } | changes
+    names = ("architecture", "shape", "n_classes", "width", "normalization")
+    settings = complete("classifier", **{name: SETTINGS[name] for name in names}) | changes
     torch.manual_seed(5)
-    network = classifiers.build(settings)
+    network = classifiers.build(typed(settings))
     path = tmp_path / "model.pt"
     save_model(path, {"settings": settings, "state": cpu_state(network)})
     return path, network
@@ -231,8 +236,9 @@ def test_fine_tuning_starts_from_a_classifier_and_first_leaves_it_alone(
     monkeypatch.setattr("ood.training.checkpoint.CHECKPOINT_SECONDS", 0)
     path, network = backbone(tmp_path)
     tuned = SETTINGS | {"epochs": 3, "frozen_epochs": 2, "frozen_learning_rate": 0.01}
+    tuned |= {"backbone": "classifier"}
     run = Run(0, CPU, tmp_path / "checkpoint.pt", "x")
-    encoder, trained = vmdls.fit_encoder(tuned, started(image_set, path), run)
+    encoder, trained = vmdls.fit_encoder(typed(tuned), started(image_set, path), run)
     assert [row["epoch"] for row in trained.history] == [1, 2, 3]
     assert [row["margin"] for row in trained.history] == pytest.approx([0.15, 1.15, 2.15])
     _, _, written = (tmp_path / "checkpoint_frozen.pt").read_bytes().partition(b"\n")
@@ -245,18 +251,17 @@ def test_fine_tuning_starts_from_a_classifier_and_first_leaves_it_alone(
     assert all(value.requires_grad for value in encoder.parameters())
 
 
-def test_a_backbone_that_is_never_released_is_an_error(tmp_path, image_set):
-    path, _ = backbone(tmp_path)
+def test_a_backbone_that_is_never_released_is_an_error():
     tuned = SETTINGS | {"epochs": 2, "frozen_epochs": 2, "frozen_learning_rate": 0.01}
-    run = Run(0, CPU, tmp_path / "checkpoint.pt", "x")
+    tuned |= {"backbone": "classifier"}
     with pytest.raises(InputError, match="epochs: as many as frozen_epochs or fewer"):
-        vmdls.fit_encoder(tuned, started(image_set, path), run)
+        checked(VMDLSEncoder, tuned, "a.yaml")
 
 
 def test_weights_of_the_backbone_alone_do_too(tmp_path):
     _, network = backbone(tmp_path)
     save_model(tmp_path / "backbone.pt", cpu_state(network.features))
-    features = classifiers.build_features(SETTINGS)
+    features = classifiers.build_features(typed(SETTINGS))
     classifiers.load_features(features, load_model(tmp_path / "backbone.pt"), "backbone.pt")
     assert torch.equal(features.features.conv1.weight, network.features.features.conv1.weight)
 
@@ -272,12 +277,12 @@ def test_weights_of_another_net_are_an_error(tmp_path, changes, message):
     path, _ = backbone(tmp_path, **changes)
     with pytest.raises(InputError, match=message):
         classifiers.load_features(
-            classifiers.build_features(SETTINGS), load_model(path)["state"], path
+            classifiers.build_features(typed(SETTINGS)), load_model(path)["state"], path
         )
 
 
 def test_a_frozen_backbone_stays_in_eval_mode():
-    encoder = vmdls.Encoder(SETTINGS)
+    encoder = vmdls.Encoder(typed(SETTINGS))
     encoder.freeze(True)
     encoder.eval().train()
     assert not encoder.features.training
@@ -334,18 +339,24 @@ def test_covariances_that_nothing_mends_are_an_error():
 )
 def test_a_depth_that_repeats_another_is_left_out(architecture, kept):
     more = {"architecture": architecture, "depth": 10, "shape": [8, 8, 1], "width": 0.25}
-    encoder = vmdls.Encoder(SETTINGS | more).eval()
+    if architecture == "resnet18":
+        more.pop("depth")
+    if architecture == "wide_resnet":
+        more["dropout"] = 0
+    encoder = vmdls.Encoder(typed(SETTINGS | more)).eval()
     with torch.no_grad():
-        parts = vmdls.represent(encoder, torch.rand(20, 1, 8, 8))
+        parts = vmdls.Representation(encoder)(torch.rand(20, 1, 8, 8))
     assert class_gaussians.kept_parts(parts) == kept
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["weighted", "unweighted"])
 def detector_file(request, image_set, tmp_path_factory):
     torch.manual_seed(0)
-    encoder = vmdls.Encoder(SETTINGS).eval().requires_grad_(False)
-    autoencoder = vmdls.build_autoencoder(AUTOENCODER).eval() if request.param else None
-    statistics = vmdls.fit_statistics(METHOD, encoder, autoencoder, image_set, CPU)
+    encoder = vmdls.Encoder(typed(SETTINGS)).eval().requires_grad_(False)
+    autoencoder = vmdls.build_autoencoder(typed(AUTOENCODER)).eval() if request.param else None
+    statistics = vmdls.fit_statistics(
+        typed(METHOD), vmdls.Representation(encoder), autoencoder, image_set, CPU
+    )
     content = {
         "encoder": {"settings": SETTINGS, "state": cpu_state(encoder)},
         "statistics": statistics,
@@ -377,7 +388,7 @@ def test_the_score_is_the_weighted_distance_to_the_ceiling(detector_file, image_
     detector = vmdls.load(load_model(detector_file), CPU)
     images = to_unit(to_tensor(image_set.images[:9]))
     with torch.no_grad():
-        parts = vmdls.represent(detector.encoder, images)
+        parts = detector.representation(images)
         statistics = detector.statistics
         features = torch.cat([parts[index] for index in statistics["kept"]], dim=1)
         likelihood = class_gaussians.log_likelihoods(
@@ -385,7 +396,7 @@ def test_the_score_is_the_weighted_distance_to_the_ceiling(detector_file, image_
         )
         weight = torch.ones(9, dtype=torch.float64)
         if detector.autoencoder is not None:
-            features = detector.encoder.features.features
+            features = detector.representation.extractor.encoder.features.features
             pairs = [
                 F.relu(features.conv1((x - 0.5) / 0.5))
                 for x in (images, detector.autoencoder(images))
@@ -429,7 +440,7 @@ def test_the_mnist_auto_encoder_grows_as_the_paper_says():
 def test_an_auto_encoder_learns(image_set, tmp_path):
     settings = AUTOENCODER | {"epochs": 6, "width": 0.2}
     run = Run(0, CPU, tmp_path / "checkpoint.pt", "x")
-    _, trained = vmdls.fit_autoencoder(settings, Inputs(image_set), run)
+    _, trained = vmdls.fit_autoencoder(typed(settings), Inputs(image_set), run)
     assert trained.history[-1]["loss"] < 0.8 * trained.history[0]["loss"]
 
 
@@ -464,13 +475,15 @@ def test_the_best_epoch_is_that_of_the_highest_f1_on_validation_images(tmp_path,
     unknown = ImageSet(noise, np.zeros(200, np.int64))
     settings = SETTINGS | {"epochs": 4}
     run = Run(0, CPU, tmp_path / "checkpoint.pt", "x")
-    network, trained = vmdls.fit_encoder(settings, Inputs(image_set, validation=unknown), run)
+    network, trained = vmdls.fit_encoder(
+        typed(settings), Inputs(image_set, validation=unknown), run
+    )
     scores = [row["ood_f1"] for row in trained.history]
     assert all(0 <= score <= 1 for score in scores)
     assert trained.best_epoch == scores.index(max(scores)) + 1
     assert trained.kept_epoch == 4
     # the network is that of the last epoch, whose training saw no unknown image
-    alone, plain = vmdls.fit_encoder(settings, Inputs(image_set), run)
+    alone, plain = vmdls.fit_encoder(typed(settings), Inputs(image_set), run)
     assert all(torch.equal(v, network.state_dict()[k]) for k, v in alone.state_dict().items())
     assert plain.best_state is None
     assert "ood_f1" not in plain.history[0]

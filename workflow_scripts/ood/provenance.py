@@ -23,7 +23,7 @@ def digest(*parts: object) -> str:
 def _parsed(path: Path) -> tuple[str, tuple[str, ...]]:
     """The meaning of a source file as a short hash, and the modules that it imports.
 
-    Comments, docstrings and layout are left out of the hash.
+    Comments, docstrings, those of fields too, and layout are left out of the hash.
     """
     tree = ast.parse(path.read_text(), str(path))
     imported = []
@@ -33,11 +33,18 @@ def _parsed(path: Path) -> tuple[str, tuple[str, ...]]:
         elif isinstance(node, ast.ImportFrom) and not node.level:
             imported += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                node.body = node.body[1:]
+            node.body = [one for one in node.body if not _is_text(one)]
     meaning = hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:12]
     return meaning, tuple(dict.fromkeys(imported))
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    """Whether it is a text that nothing is done with: it speaks to readers."""
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
 
 
 def _module_file(folder: Path, module: str) -> Path | None:

@@ -22,7 +22,8 @@ def _because(reason: str) -> WrapValidator:
         try:
             return handler(value)
         except ValidationError as error:
-            if any(one["loc"] for one in error.errors()):
+            # what is wrong within a list or mapping is said of its place
+            if isinstance(value, list | dict) and any(one["loc"] for one in error.errors()):
                 raise
             raise refused(reason) from None
 
