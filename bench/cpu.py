@@ -29,7 +29,7 @@ from ood.augmentations.crop_flip import crop_flip
 from ood.augmentations.views import Views
 from ood.data.images import to_unit
 from ood.detection import classifier as classifiers
-from ood.evaluation import metrics, tables
+from ood.evaluation import metrics, open_set, tables
 from ood.methods import baselines, cmg, oodgen, vmdls
 from ood.models import densenet, wide_resnet
 from ood.models.base import Classifier, Normalized
@@ -142,14 +142,14 @@ def compare_metrics(report: Report) -> None:
     count, classes = 500_000, list(range(10))
     scores = [generator.normal(mean, 1, count) for mean in (0, 1)]
     drawn = [generator.integers(0, 10, count) for _ in range(3)]
-    decisions = metrics.Decisions.joined((scores[0], *drawn[:2]), (scores[1], drawn[2]))
+    decisions = open_set.Decisions.joined((scores[0], *drawn[:2]), (scores[1], drawn[2]))
     truth = decisions.labels
 
     def at_one_threshold():
         accepted = np.where(decisions.scores <= 1.6, decisions.predictions, -1)
         theirs.f1_score(truth, accepted, labels=[*classes, -1], average="macro")
 
-    ways = {"ours": partial(metrics.open_set, decisions, classes)}
+    ways = {"ours": partial(open_set.open_set, decisions, classes)}
     ways |= {"scikit-learn's f1_score at one threshold": at_one_threshold}
     what = "open-set metrics of 1,000,000 scores at every threshold"
     report.compare(what, ways, 3)
@@ -442,7 +442,7 @@ def compare_tables(report: Report) -> None:
 
     row = metrics.evaluate(np.arange(300.0), np.arange(100.0, 400.0), 10)
     row |= dict.fromkeys(tables.KEYS, "x") | {"seed": 0}
-    row["lineage"] = {"inputs": {f"results/quick/x/{n}": "0" * 64 for n in range(60)}}
+    row["provenance"] = {"inputs": {f"results/quick/x/{n}": "0" * 64 for n in range(60)}}
 
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"{number}.json" for number in range(2000)]

@@ -49,7 +49,7 @@ rule prepare:
         "../workflow_scripts/data/prepare.py"
 
 
-rule prepare_own:
+rule prepare_user_images:
     "Bring a user's own images into a benchmark's shape."
     output:
         images=update("data/prepared/{shape}/{dataset}/{split}.npz"),
@@ -63,11 +63,11 @@ rule prepare_own:
     conda:
         "../envs/environment.yaml"
     params:
-        **PARAMS.code("data/prepare_own.py"),
+        **PARAMS.code("data/prepare_user_images.py"),
         about=lambda w: PLAN.user_images[w.dataset],
         stamp=PARAMS.stamp,
     script:
-        "../workflow_scripts/data/prepare_own.py"
+        "../workflow_scripts/data/prepare_user_images.py"
 
 
 rule generate_noise:

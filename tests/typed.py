@@ -1,7 +1,10 @@
 """Typed settings for tests that say only what they are about."""
 
+from pydantic import TypeAdapter
+
 from ood.config.kinds import KINDS, kinds, settings_of
 from ood.settings.base import Settings
+from ood.settings.training import Optimizer, Schedule
 
 ADAM = {"name": "adam", "learning_rate": 1e-3}
 # what a test need not say
@@ -44,3 +47,8 @@ def complete(kind: str, **given: object) -> dict:
 def typed(plain: dict) -> Settings:
     """Of plain settings, those that their ``type`` or ``pipeline`` names."""
     return settings_of("models" if "type" in plain else "methods", plain)
+
+
+def optimizer(**plain: object) -> Schedule:
+    """An optimizer and its learning rate over the steps."""
+    return TypeAdapter(Optimizer).validate_python(plain)

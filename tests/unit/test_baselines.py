@@ -132,7 +132,10 @@ def test_mahalanobis_against_scipy():
 
 def test_mahalanobis_statistics_by_hand(classifier, image_set):
     statistics = baselines.fit_statistics(
-        {"score": "mahalanobis", "ridge": 1e-6}, classifier, image_set, CPU
+        typed(complete("baselines", score="mahalanobis", ridge=1e-6, classifier="classifier")),
+        classifier,
+        image_set,
+        CPU,
     )
     with torch.no_grad():
         images = to_unit(to_tensor(image_set.images))

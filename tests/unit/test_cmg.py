@@ -71,18 +71,11 @@ def cvae(n_classes=2, latent=6):
 
 
 def settings(loss="softmax", **changes):
-    chosen = {
-        "loss": loss,
-        "sigma": 3,
-        "pseudo_per_batch": 8,
-        "epochs": 2,
-        "batch_size": 8,
-        "optimizer": {"name": "adam", "learning_rate": 1e-2},
-        "snapshot_every": 2,
-    }
+    usual = {"sigma": 3, "pseudo_per_batch": 8, "epochs": 2}
+    usual["optimizer"] = {"name": "adam", "learning_rate": 1e-2}
     if loss == "energy":
-        chosen["energy"] = {"weight": 0.1, "in_quantile": 0.2, "out_quantile": 0.8}
-    return chosen | changes
+        usual["energy"] = {"weight": 0.1, "in_quantile": 0.2, "out_quantile": 0.8}
+    return typed(complete("cmg", loss=loss, **usual | changes))
 
 
 def image_set(count=30):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from typed import ADAM, complete, typed
+from typed import ADAM, complete, optimizer, typed
 
 from ood.augmentations import views as augmentations
 from ood.augmentations.views import Views
@@ -307,11 +307,11 @@ def test_the_supervised_loss_is_a_loop_over_groups():
 
 def test_lars_by_hand():
     weights, zero = (torch.nn.Parameter(torch.tensor(v)) for v in ([3.0, 4.0], [0.0, 0.0]))
-    optimizer = build_optimizer([weights, zero], LARS | {"weight_decay": 0})
+    lars = build_optimizer([weights, zero], optimizer(**LARS | {"weight_decay": 0}))
     for expected in ([2.997, 4.004], [2.9912992, 4.0116011]):
         for value in (weights, zero):
             value.grad = torch.tensor([0.6, -0.8])
-        optimizer.step()
+        lars.step()
         assert weights.tolist() == pytest.approx(expected, abs=1e-6)
     # the first step of a tensor of zeros is not scaled: -g, then momentum and a scaled one
     second = 1 + 0.9 + 1e-3
@@ -321,14 +321,14 @@ def test_lars_by_hand():
 def test_weight_decay_counts_in_the_rate_of_lars():
     weights = torch.nn.Parameter(torch.tensor([3.0, 4.0]))
     weights.grad = torch.tensor([0.0, 1.0])
-    build_optimizer([weights], LARS | {"weight_decay": 0.1}).step()
+    build_optimizer([weights], optimizer(**LARS | {"weight_decay": 0.1})).step()
     rate = 1e-3 * 5 / (1 + 0.1 * 5)
     assert weights.tolist() == pytest.approx([3 - rate * 0.3, 4 - rate * 1.4], abs=1e-6)
 
 
 def test_the_rate_warms_up_and_falls_along_a_cosine():
-    optimizer = LARS | {"cosine": True, "warmup": {"start": 0.1, "share": 0.01}}
-    rates = [learning_rate(optimizer, epoch, 1000) for epoch in (0, 5, 10, 1000)]
+    falling = optimizer(**LARS, cosine=True, warmup={"start": 0.1, "share": 0.01})
+    rates = [learning_rate(falling, epoch, 1000) for epoch in (0, 5, 10, 1000)]
     assert rates == pytest.approx([0.1, 0.55, 1.0, 0.000247], abs=1e-6)
 
 

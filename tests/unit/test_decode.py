@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ood.data import decode
+from ood.data import decode, noise
 from ood.data.registry import ID_NOISES, NOISES, REGISTRY
 from ood.errors import InputError
 
@@ -248,10 +248,10 @@ def test_patches_are_parts_of_the_photographs():
 
 
 def test_noise_has_its_published_moments():
-    uniform = decode.generate_noise("uniform", (8, 8, 1)) / 255
+    uniform = noise.generate_noise("uniform", (8, 8, 1)) / 255
     assert uniform.mean() == pytest.approx(0.5, abs=0.002)
     assert uniform.std() == pytest.approx(12**-0.5, abs=0.002)
-    gaussian = decode.generate_noise("gaussian", (8, 8, 1)) / 255
+    gaussian = noise.generate_noise("gaussian", (8, 8, 1)) / 255
     # P(N(.5, 1) < 0) = P(N(.5, 1) > 1) = .3085
     assert (gaussian == 0).mean() == pytest.approx(0.3085 + 0.0007, abs=0.003)
     assert (gaussian == 1).mean() == pytest.approx(0.3085 + 0.0007, abs=0.003)
@@ -260,9 +260,9 @@ def test_noise_has_its_published_moments():
 def test_sphere_points_lie_on_the_sphere_and_leave_the_unit_range():
     train = np.zeros((2, 4, 4, 1), np.uint8)
     train[1, :3] = 255
-    radius = decode.sphere_radius(train)
+    radius = noise.sphere_radius(train)
     assert radius == pytest.approx(12**0.5 + 2)
-    points = decode.generate_noise("sphere", (4, 4, 1), train)
+    points = noise.generate_noise("sphere", (4, 4, 1), train)
     assert points.shape == (2000, 4, 4, 1)
     assert points.dtype == np.float32
     norms = np.linalg.norm(points.reshape(2000, -1).astype(float), axis=1)
@@ -273,27 +273,27 @@ def test_sphere_points_lie_on_the_sphere_and_leave_the_unit_range():
 def test_noise_is_the_same_every_time():
     known = np.zeros((101, 4, 4, 1), np.uint8)
     for name in (*NOISES, *ID_NOISES):
-        first, second = (decode.generate_noise(name, (4, 4, 1), known) for _ in range(2))
+        first, second = (noise.generate_noise(name, (4, 4, 1), known) for _ in range(2))
         np.testing.assert_array_equal(first, second)
 
 
 def test_interpolated_images_are_means_of_two_far_apart_and_none_is_unmixed():
     known = np.random.default_rng(0).integers(0, 256, (230, 4, 4, 1), np.uint8)
-    found = decode.generate_noise("interp", (4, 4, 1), known)
+    found = noise.generate_noise("interp", (4, 4, 1), known)
     assert found.shape == (130, 4, 4, 1)
     np.testing.assert_allclose(found[7] * 510, known[7].astype(float) + known[107], atol=1e-4)
     with pytest.raises(InputError, match="more than 100 ID test images"):
-        decode.generate_noise("interp", (4, 4, 1), known[:100])
+        noise.generate_noise("interp", (4, 4, 1), known[:100])
 
 
 def test_the_noises_of_vmdls_are_those_of_its_normalised_images():
     # mean .5 and standard deviation .5: the normalised value v is .5 + .5 v here
-    bright = decode.generate_noise("bright_uniform", (8, 8, 1)) / 255
+    bright = noise.generate_noise("bright_uniform", (8, 8, 1)) / 255
     normalised = (bright - 0.5) / 0.5
     assert 0 <= normalised.min() < normalised.max() <= 1
     assert normalised.mean() == pytest.approx(0.5, abs=0.005)
     known = np.random.default_rng(0).integers(0, 256, (500, 8, 8, 1), np.uint8)
-    added = (decode.generate_noise("noisy_id", (8, 8, 1), known) - known / 255) / 0.5
+    added = (noise.generate_noise("noisy_id", (8, 8, 1), known) - known / 255) / 0.5
     assert -1e-6 <= added.min() < added.max() <= 1 + 1e-6
     assert added.mean() == pytest.approx(0.5, abs=0.005)
     assert added.std() == pytest.approx(12**-0.5, abs=0.005)

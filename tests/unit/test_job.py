@@ -9,11 +9,11 @@ import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
-import ending
 import pytest
-import workflow_job
 
 from ood.errors import InputError
+from support import failures as endings
+from support import job as jobs
 from support.job import job
 
 
@@ -119,15 +119,15 @@ def test_a_job_runs_again_after_a_change(snakemake, change):
 def test_who_wrote_an_input_does_not_matter(snakemake):
     snakemake.input = ["config.json"]
 
-    def lineage(revision, value=1):
+    def write(revision, value=1):
         with open("config.json", "w") as file:
-            json.dump({"value": value, "lineage": {"git_revision": revision}}, file)
+            json.dump({"value": value, "provenance": {"git_revision": revision}}, file)
 
-    lineage("a")
+    write("a")
     assert write(snakemake)
-    lineage("b")
+    write("b")
     assert not write(snakemake)
-    lineage("b", value=2)
+    write("b", value=2)
     assert write(snakemake)
 
 
@@ -170,7 +170,7 @@ def test_the_terminal_hears_of_progress_now_and_then_and_the_log_file_of_everyth
     snakemake, capsys, monkeypatch
 ):
     clock = iter([0.0, 10.0, 31.0, 31.0, 40.0, 62.0, 62.0])
-    monkeypatch.setattr(workflow_job.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(jobs.time, "monotonic", lambda: next(clock))
     with job(snakemake):
         log = logging.getLogger("ood.training.loop")
         for number in range(4):
@@ -204,7 +204,7 @@ def told(failures, name, level=logging.ERROR, message="", **more):
 
 
 def test_a_failed_job_is_named_with_its_log_and_a_killed_one_with_what_to_do():
-    failures = ending.Failures()
+    failures = endings.Failures()
     log = ["results/logs/a.log"]
     told(failures, "JOB_ERROR", jobid=1, rule_name="train", log=log, indent=False)
     told(failures, "JOB_ERROR", jobid=2, rule_name="plot", log=[], indent=False)
@@ -217,7 +217,7 @@ def test_a_failed_job_is_named_with_its_log_and_a_killed_one_with_what_to_do():
 
 
 def test_of_a_group_the_job_that_failed_is_named(tmp_path):
-    failures = ending.Failures()
+    failures = endings.Failures()
     texts = {"score": "05:00 INFO scored", "evaluate": "05:01 ERROR no label 3", "plot": None}
     for number, (rule, text) in enumerate(texts.items()):
         log = tmp_path / f"{rule}.log"

@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from ood.errors import InputError
-from ood.evaluation import metrics
+from ood.evaluation import metrics, open_set
 
 # ID-ness of ID and OOD images; the score is its negative
 HAND_CHECKED = {
@@ -169,7 +169,7 @@ def decisions(known, unknown):
     """From (score, prediction, label) of ID and (score, prediction) of OOD images."""
     scores, predictions, labels = map(np.array, zip(*known, strict=True))
     others = map(np.array, zip(*unknown, strict=True))
-    return metrics.Decisions.joined((scores.astype(float), predictions, labels), tuple(others))
+    return open_set.Decisions.joined((scores.astype(float), predictions, labels), tuple(others))
 
 
 # the third ID image is called 1 and is a 0
@@ -178,7 +178,7 @@ UNKNOWN = [(2.5, 0), (4.0, 1), (6.0, 0)]
 
 
 def test_the_f1_curve_by_hand():
-    curve = metrics.f1_curve(decisions(KNOWN, UNKNOWN), [0, 1])
+    curve = open_set.f1_curve(decisions(KNOWN, UNKNOWN), [0, 1])
     assert curve["threshold"].tolist() == [1, 2, 2.5, 3, 4, 5, 6]
     # up to 2.5 accepted: 0 right, 1 right, an OOD image called 0; rejected: 2 ID and 2 OOD images
     f1 = [2 * 1 / (2 + 2), 2 * 1 / (1 + 2), 2 * 2 / (4 + 3)]
@@ -199,7 +199,7 @@ def test_the_f1_curve_agrees_with_scikit_learn(decimals):
     predictions = np.where(generator.random(100) < 0.7, labels, generator.integers(-1, 4, 100))
     predictions[labels < 0] = generator.integers(-1, 4, 40)
     scores = np.round(generator.normal(labels < 0, 1), decimals)
-    curve = metrics.f1_curve(metrics.Decisions(scores, predictions, labels), [0, 1, 2, 3])
+    curve = open_set.f1_curve(open_set.Decisions(scores, predictions, labels), [0, 1, 2, 3])
     for index in range(0, len(curve["threshold"]), 3):
         decided = np.where(scores <= curve["threshold"][index], predictions, -1)
         expected = f1_score(labels, decided, labels=[0, 1, 2, 3, -1], average="macro")
@@ -208,7 +208,7 @@ def test_the_f1_curve_agrees_with_scikit_learn(decimals):
 
 def test_an_unpredicted_class_counts_as_nothing():
     one = decisions([(1, 0, 0), (1, 0, 2)], [(3, 0)])
-    found = metrics.f1_curve(one, [0, 1, 2])["f1"]
+    found = open_set.f1_curve(one, [0, 1, 2])["f1"]
     # classes 1 and 2 give 0 each; class 0: 2 / (2 + 1); unknown: 1
     assert found[0] == pytest.approx((2 / 3 + 0 + 0 + 1) / 4)
 
@@ -216,10 +216,10 @@ def test_an_unpredicted_class_counts_as_nothing():
 def test_a_method_that_rejects_by_itself_has_an_area_up_to_the_last_ood_image():
     """The curve is level from the share of OOD images that it can accept."""
     known = [(0, 0, 0), (1, 1, 1), (2, -1, 0)]
-    every = metrics.open_set(decisions(known, [(3, -1), (4, -1)]), [0, 1])
+    every = open_set.open_set(decisions(known, [(3, -1), (4, -1)]), [0, 1])
     assert every["cauroc"] == 1
     # half of the OOD images are taken for class 0 before any known one is accepted
-    half = metrics.open_set(decisions(known, [(-1, 0), (4, -1)]), [0, 1])
+    half = open_set.open_set(decisions(known, [(-1, 0), (4, -1)]), [0, 1])
     assert half["cauroc"] == pytest.approx(0.5)
 
 
@@ -255,9 +255,9 @@ def test_the_detection_error_does_not_depend_on_the_scale_of_the_scores():
 
 
 def test_open_set_metrics_by_hand():
-    found = metrics.open_set(decisions(KNOWN, UNKNOWN), [0, 1])
+    found = open_set.open_set(decisions(KNOWN, UNKNOWN), [0, 1])
     # 95 % of four images are all of them
-    curve = metrics.f1_curve(decisions(KNOWN, UNKNOWN), [0, 1])
+    curve = open_set.f1_curve(decisions(KNOWN, UNKNOWN), [0, 1])
     assert found["f1_original"] == pytest.approx(curve["f1"][5])
     assert found["f1_best"] == curve["f1"].max()
     # right and accepted rises 1/4, 2/4, .., 3/4 over the OOD images at 2.5, 4 and 6
@@ -266,13 +266,13 @@ def test_open_set_metrics_by_hand():
     # of the ID images, three of four are classified rightly: the others do not count
     assert found["cauroc"] == pytest.approx(area / 0.75)
     wrong = [(score, 1 - label, label) for score, _, label in KNOWN]
-    assert metrics.open_set(decisions(wrong[:1], UNKNOWN), [0, 1])["cauroc"] == 0
+    assert open_set.open_set(decisions(wrong[:1], UNKNOWN), [0, 1])["cauroc"] == 0
 
 
 def test_a_perfect_method_has_perfect_open_set_metrics():
     known = [(float(i % 7), i % 3, i % 3) for i in range(300)]
     unknown = [(100.0 + i, 0) for i in range(100)]
-    found = metrics.open_set(decisions(known, unknown), [0, 1, 2])
+    found = open_set.open_set(decisions(known, unknown), [0, 1, 2])
     assert found["cauroc"] == pytest.approx(1)
     assert found["f1_best"] == 1
     assert found["f1"] == pytest.approx(found["f1_original"], abs=0.05)
@@ -283,6 +283,6 @@ def test_the_threshold_of_f1_comes_from_other_images():
     generator = np.random.default_rng(1)
     known = [(score, 0, 0) for score in generator.normal(size=4000)]
     unknown = [(score, 0) for score in generator.normal(3, 1, size=1000)]
-    found = metrics.open_set(decisions(known, unknown), [0])
+    found = open_set.open_set(decisions(known, unknown), [0])
     assert found["f1"] != found["f1_original"]
     assert found["f1"] == pytest.approx(found["f1_original"], abs=0.01)

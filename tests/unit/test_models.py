@@ -8,8 +8,10 @@ import timm
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+from typed import complete, typed
 
-from ood.detection.classifier import build, depths
+from ood.detection.class_gaussians import Depths
+from ood.detection.classifier import build
 from ood.errors import InputError
 from ood.models import airbench, convnet, densenet, resnet18, toynet, two_conv, vgg, wide_resnet
 from ood.models.autoencoder import AutoEncoder
@@ -23,17 +25,11 @@ def parameters(module):
 
 
 def settings(**changes):
-    return {
-        "architecture": "convnet",
-        "shape": [28, 28, 1],
-        "n_classes": 6,
-        "extra_outputs": 5,
-        "width": 1.0,
-        "hidden": 512,
-        "dropout": 0.2,
-        "head_dropout": 0.0,
-        "normalization": None,
-    } | changes
+    usual = {"architecture": "convnet", "shape": [28, 28, 1], "n_classes": 6, "extra_outputs": 5}
+    usual |= {"width": 1.0, "hidden": 512} | changes
+    if usual["architecture"] in ("convnet", "two_conv"):
+        usual["dropout"] = 0.2
+    return typed(complete("classifier", **usual))
 
 
 def test_the_mnist_classifier_has_the_published_size():
@@ -144,10 +140,10 @@ def test_backbones_have_four_depths_of_the_published_sizes(
         whole = features(images)
     assert counter.get_total_flops() / 2 == pytest.approx(operations, rel=0.02)
     with torch.no_grad():
-        found = depths(features, images)
-        first = depths(features, images, 1)
+        found = Depths(features)(images)
+        first = Depths(features, 1)(images)
     assert [part.shape[1] for part in found] == lengths
-    assert torch.equal(found[-1], whole)
+    assert torch.equal(found[-1], whole.double())
     assert len(first) == 1
     assert torch.equal(first[0], found[0])
 
@@ -156,7 +152,7 @@ def test_a_tap_is_read_before_the_next_layer_changes_it_in_place():
     torch.manual_seed(0)
     features = vgg.Features((8, 8, 1), 0.1).eval()
     features.norm2.bias.data.fill_(-1.0)
-    found = depths(features, torch.rand(4, 1, 8, 8))
+    found = Depths(features)(torch.rand(4, 1, 8, 8))
     assert (found[0] < 0).all()
 
 

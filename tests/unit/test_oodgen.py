@@ -331,13 +331,13 @@ def test_unused_latents_are_told(caplog, unused, warned):
 def test_the_initial_weights_can_be_kerass():
     torch.manual_seed(0)
     plain = oodgen.build_cvae(typed(CVAE))
-    keras = oodgen.build_cvae(CVAE | {"init": "glorot_uniform"})
+    keras = oodgen.build_cvae(typed(CVAE | {"init": "glorot_uniform"}))
     layer = keras.decoder[0]
     bound = math.sqrt(6 / (layer.in_features + layer.out_features))
     assert layer.weight.abs().max().item() == pytest.approx(bound, rel=0.05)
     assert (layer.bias == 0).all()
     assert not (plain.decoder[0].bias == 0).any()
-    net = oodgen.build_classifier(CLASSIFIER | {"init": "glorot_uniform"})
+    net = oodgen.build_classifier(typed(CLASSIFIER | {"init": "glorot_uniform"}))
     assert (net.head[-1].bias == 0).all()
 
 

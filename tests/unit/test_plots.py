@@ -12,7 +12,7 @@ from ood.reports import plots
 def drawn(monkeypatch):
     """The figures that are saved, kept open to be looked into."""
     found = []
-    monkeypatch.setattr(plots, "_save", lambda figure, path: found.append(figure))
+    monkeypatch.setattr(plots, "save", lambda figure, path: found.append(figure))
     yield found
     plt.close("all")
 

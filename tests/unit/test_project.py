@@ -13,28 +13,46 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from ood.config.benchmarks import Loader, load_yaml
-from ood.detection.contract import Record
+from ood import settings
+from ood.config.benchmarks import Loader
+from ood.config.contents import BenchmarkFile, Config, IDSet, OODEntry
+from ood.config.kinds import KINDS, kinds, module_of, settings_of
+from ood.config.yaml_files import load_yaml
+from ood.reports.reference import descriptions, inner_settings
+from ood.settings.base import Record
+from support.jobs import Jobs
 from support.plan import Plan
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "workflow_scripts"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+# rooms of the library: each imports only from those above it, and within itself
 FLOORS = [
-    ["errors", "interruption", "registry"],
+    ["errors", "interruption"],
     ["files"],
-    ["own"],
-    ["config", "images", "lineage", "metrics", "scores"],
-    ["provenance", "origins"],
-    ["decode", "tables", "plots"],
-    ["overview", "reference", "studies"],
-    ["download", "models", "augmentations"],
+    ["layout", "provenance", "settings"],
+    ["data"],
+    ["config"],
+    ["evaluation"],
+    ["reports"],
+    ["models", "augmentations"],
     ["training"],
-    ["class_gaussians", "classifier", "detector"],
+    ["detection"],
     ["methods"],
-    ["detector_files"],
     ["inference"],
 ]
+# within a room, too: its modules in the order in which they may import each other
+ROOMS = {
+    "config": "yaml_files checks kinds contents recipes variants image_sets graph benchmarks "
+    "origins",
+    "data": "dataset registry user_images images noise decode download",
+    "detection": "contract class_gaussians logit_scores classifier files",
+    "evaluation": "scores metrics open_set made_from tables leaderboard",
+    "reports": "figures plots image_plots overview studies reference",
+    "settings": "base training class_gaussians classifiers gaussians baselines cmg csi leave_out "
+    "likelihood_ratio oodgen pytorch_ood vmdls",
+    "training": "device model_files run optimizers batches validation checkpoint loop",
+}
 
 
 def pins(lines):
@@ -103,18 +121,18 @@ def test_modules_import_from_lower_floors_only(path):
         return
     floor = next(i for i, names in enumerate(FLOORS) if name in names)
     below = {one for names in FLOORS[:floor] for one in names}
-    # models may use each other: a VAE's encoder is a ResNet; and so may augmentations
-    assert set(imports(path)) <= below | {name} & {"models", "augmentations", "training"}
+    assert set(imports(path)) <= below | {name}
 
 
-def test_the_rooms_of_training_import_in_one_direction():
-    order = ["device", "model_files", "run", "optimizers", "batches", "validation"]
-    order += ["checkpoint", "loop"]
-    folder = SCRIPTS / "ood/training"
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_modules_of_a_room_import_in_one_direction(room):
+    folder, order = SCRIPTS / "ood" / room, ROOMS[room].split()
     assert {path.stem for path in folder.glob("*.py")} == {"__init__", *order}
     for number, name in enumerate(order):
         text = (folder / f"{name}.py").read_text()
-        assert set(re.findall(r"from ood\.training\.(\w+)", text)) <= set(order[:number])
+        found = set(re.findall(rf"from ood\.{room}\.(\w+)", text))
+        found |= set(re.findall(rf"from ood\.{room} import (\w+)", text))
+        assert found <= set(order[:number]), name
 
 
 def test_the_library_does_not_know_snakemake():
@@ -151,38 +169,45 @@ def test_only_its_own_files_name_a_method(name):
 
 
 def test_what_all_methods_share_names_none():
-    loader = Loader(ROOT, load_yaml(ROOT / "config.yaml"))
-    methods = set(loader.benchmarks()["digits"].methods)
-    shared = ["train", "fit", "generate", "score", "evaluate", "fitting", "pictures", "plan"]
-    shared += ["tables/gather", "tables/compare", "ood/tables", "ood/plots", "ood/provenance"]
+    methods = set(Loader(ROOT, load_yaml(ROOT / "config.yaml")).benchmarks()["digits"].methods)
+    shared = [*(SCRIPTS / "support").glob("*.py"), *(SCRIPTS / "models").glob("*.py")]
+    shared += [*(SCRIPTS / "evaluation").glob("*.py"), *(SCRIPTS / "tables").glob("*.py")]
+    shared += [*(SCRIPTS / "ood/evaluation").glob("*.py"), *(SCRIPTS / "ood/reports").glob("*.py")]
     # words of the field that a picture of theirs may use
     methods -= {"likelihood"}
-    for name in shared:
-        assert not words(SCRIPTS / f"{name}.py") & methods, name
+    for path in shared:
+        assert not words(path) & methods, path
 
 
-def test_a_new_method_adds_files_and_changes_two(tmp_path):
-    """Its module, rules, schema and settings; the Snakefile has one line more, and benchmarks of
+def test_a_new_method_adds_files_and_changes_none(tmp_path, monkeypatch):
+    """Its module, rules, settings and values; the Snakefile has one line more, and benchmarks of
     the family get it."""
-    for folder in ("schemas", "benchmarks"):
-        shutil.copytree(ROOT / folder, tmp_path / folder)
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    (tmp_path / "schemas/methods/entropy.yaml").write_text(
-        "method: {type: object, additionalProperties: false, required: [pipeline, classifier],"
-        " predicts: true, fitted: false, properties: {pipeline: {const: entropy},"
-        " classifier: {type: string, model_type: classifier}}}"
+    shutil.copytree(ROOT / "benchmarks", tmp_path / "benchmarks")
+    (tmp_path / "more_settings").mkdir()
+    (tmp_path / "more_settings/entropy.py").write_text(
+        "from typing import Annotated, Literal\n"
+        "from ood.settings.base import MethodSettings, NamesModel\n"
+        "class Entropy(MethodSettings):\n"
+        "    pipeline: Literal['entropy']\n"
+        "    classifier: Annotated[str, NamesModel('classifier')]\n"
+        "    fitted = property(lambda self: False)\n"
     )
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     (tmp_path / "benchmarks/recipes/digits/entropy.yaml").write_text(
         "methods: {entropy: {pipeline: entropy, classifier: classifier}}"
     )
-    loader = Loader(tmp_path, load_yaml(ROOT / "config.yaml"))
-    benchmarks = loader.benchmarks()
-    assert "entropy" in benchmarks["digits"].methods
-    assert loader.modules["methods"]["entropy"] == "ood.methods.entropy"
-    plan = Plan(loader, benchmarks, SCRIPTS)
-    assert ("digits", "entropy", ["entropy"], "") in plan.scoring_jobs()
-    assert "results/quick/digits/seed0/metrics/entropy/uniform.json" in plan.metrics()
-    assert all(path.read_bytes() == content for path, content in before.items())
+    monkeypatch.setattr(settings, "__path__", [*settings.__path__, str(tmp_path / "more_settings")])
+    for cached in (kinds, module_of):
+        cached.cache_clear()
+    try:
+        jobs = Jobs(Plan(Loader(tmp_path, load_yaml(ROOT / "config.yaml"))))
+        assert module_of("methods", "entropy") == "ood.methods.entropy"
+        assert ("digits", "entropy", ["entropy"], "") in jobs.scoring()
+        assert "results/quick/digits/seed0/metrics/entropy/uniform.json" in jobs.metrics()
+        assert all(path.read_bytes() == content for path, content in before.items())
+    finally:
+        for cached in (kinds, module_of):
+            cached.cache_clear()
 
 
 def test_published_numbers_name_known_benchmarks_and_sets():
@@ -203,27 +228,52 @@ def test_published_numbers_name_known_benchmarks_and_sets():
 def test_every_method_has_a_record_and_a_line_in_the_readme():
     readme = (ROOT / "README.md").read_text()
     config = load_yaml(ROOT / "config.yaml")
-    for name, settings in Loader(ROOT, config).benchmarks()["digits"].methods.items():
-        module = importlib.import_module(f"ood.methods.{settings['pipeline']}")
-        record = module.RECORDS[settings["score"]] if "RECORDS" in vars(module) else module.RECORD
+    for name, plain in Loader(ROOT, config).benchmarks()["digits"].methods.items():
+        record = settings_of("methods", plain).record
         assert isinstance(record, Record)
         assert f"`{name}`" in readme
-        assert record.title in readme
+        # of a control the title says more
+        assert record.title.partition(", of an")[0] in readme
 
 
 @pytest.mark.parametrize("name", PIPELINES)
 def test_a_method_offers_the_contract(name):
     module = importlib.import_module(f"ood.methods.{name}")
-    schema = load_yaml(ROOT / "schemas" / "methods" / f"{name}.yaml")
-    assert set(getattr(module, "MODELS", {})) == set(schema.get("models", {}))
-    given = schema["method"].get("provides", [])
-    given += [
-        one for model in schema.get("models", {}).values() for one in model.get("provides", [])
-    ]
+    models = {
+        kind: one
+        for kind, one in kinds("models").items()
+        if module_of("models", kind).endswith(name)
+    }
+    assert set(getattr(module, "MODELS", {})) == set(getattr(module, "NETWORKS", {})) == set(models)
+    method = kinds("methods")[name]
+    given = method.provides.union(*(one.provides for one in models.values()))
     assert callable(module.fit)
     assert callable(module.load)
-    assert hasattr(module, "at_snapshot") == ("snapshots" in schema["method"].get("provides", []))
+    assert hasattr(module, "at_snapshot") == ("snapshots" in method.provides)
     assert hasattr(module, "generate") == ("pseudo_ood" in given)
+    assert hasattr(module, "GENERATED_FROM") == ("pseudo_ood" in given)
+
+
+@pytest.mark.parametrize("section", KINDS)
+def test_every_setting_says_what_it_does(section):
+    """In one line, below the field; also of what lies within a setting."""
+    waiting, seen = list(kinds(section).values()), []
+    while waiting:
+        kind = waiting.pop()
+        seen.append(kind)
+        says = descriptions(kind)
+        for name, field in kind.model_fields.items():
+            assert says.get(name, "").endswith("."), f"{kind.__name__}.{name}"
+            assert len(says[name]) <= 100
+            waiting += [one for one in inner_settings(field.annotation) if one not in seen]
+    assert len(seen) > 10
+
+
+def test_every_key_of_the_config_and_of_a_benchmark_is_explained():
+    comments = re.findall(r"^(?:#.*\n)+(\w+):", (ROOT / "config.yaml").read_text(), re.M)
+    assert list(Config.model_fields) == comments
+    for kind in (BenchmarkFile, IDSet, OODEntry):
+        assert set(descriptions(kind)) == set(kind.model_fields)
 
 
 def test_the_repository_speaks_of_itself_alone():

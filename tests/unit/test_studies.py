@@ -1,6 +1,5 @@
 """Studies: their files plan, their numbers are kept as measured, the book holds nothing else."""
 
-import copy
 import math
 import re
 from pathlib import Path
@@ -9,9 +8,11 @@ import pandas as pd
 import pytest
 from scipy.stats import t
 
-from ood.config.benchmarks import Loader, load_yaml
+from ood.config.benchmarks import Loader
+from ood.config.yaml_files import load_yaml
 from ood.errors import InputError
 from ood.reports import studies
+from support.jobs import Jobs
 from support.plan import Plan
 
 ROOT = Path(__file__).parents[2]
@@ -201,12 +202,11 @@ def test_every_study_plans(path):
     study = studies.load(ROOT, path)
     assert study.about["name"] == path.stem
     config = load_yaml(ROOT / "config.yaml") | load_yaml(path)
-    loader = Loader(ROOT, copy.deepcopy(config))
-    plan = Plan(loader, loader.benchmarks(), ROOT / "workflow_scripts")
-    assert plan.compared() == config["benchmarks"]
-    assert len(plan.metrics()) >= len(config["benchmarks"]) * len(config["seeds"])
+    jobs = Jobs(Plan(Loader(ROOT, config)))
+    assert jobs.compared() == config["benchmarks"]
+    assert len(jobs.metrics()) >= len(config["benchmarks"]) * len(config["seeds"])
     for name, one in study.benchmarks.items():
-        planned = {row for row in plan.metrics() if f"/{name}/" in row}
+        planned = {row for row in jobs.metrics() if f"/{name}/" in row}
         assert all(any(f"/metrics/{method}/" in row for row in planned) for method in one.methods)
 
 

@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ood.config.benchmarks import Loader, load_yaml
+from ood.config.benchmarks import Loader
+from ood.config.yaml_files import load_yaml
 from ood.errors import InputError
-from ood.evaluation import metrics, tables
+from ood.evaluation import leaderboard, metrics, tables
+from ood.files import save_csv
 from ood.reports.overview import overview_page, overview_table
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +49,7 @@ def paths(tmp_path):
 
 
 def test_metrics_are_one_numeric_row_per_cell(paths, tmp_path):
-    tables.save_csv(tables.metrics_table(paths), tmp_path / "metrics.csv")
+    save_csv(tables.metrics_table(paths), tmp_path / "metrics.csv")
     table = pd.read_csv(tmp_path / "metrics.csv")
     assert len(table) == 6
     texts = set(table.select_dtypes(exclude="number").columns)
@@ -80,14 +82,14 @@ ORDERS = {"b": ["near", "far"]}
 
 
 def test_the_leaderboard_averages_sets_within_a_seed_first(paths):
-    board = tables.leaderboard_table(tables.metrics_table(paths), ORDERS).set_index("group")
+    board = leaderboard.leaderboard_table(tables.metrics_table(paths), ORDERS).set_index("group")
     assert board.index.tolist() == ["near", "far"]
     # far: seed 0 (.7 + .5) / 2, seed 1 (.5 + .5) / 2
     assert board.loc["far", "auroc_mean"] == pytest.approx(0.55)
     assert board.loc["far", "auroc_sd"] == pytest.approx(0.1 / 2**0.5)
     assert board.loc["far", "n_sets"] == 2
     assert board.loc["far", "flags"] == "degenerate (c)"
-    text = tables.leaderboard_text(board.reset_index(), {"quick digits msp": 3})
+    text = leaderboard.leaderboard_text(board.reset_index(), {"quick digits msp": 3})
     assert "Left out, 3 pairs" in text
     assert "55.0 ± 7.1 [" in text
     assert "* degenerate (c): all methods" in text
@@ -104,14 +106,14 @@ def test_ranks_span_the_methods_whose_intervals_overlap(paths):
         metrics.assign(method=name, auroc=(low + high) / 2, auroc_low=low, auroc_high=high)
         for name, (low, high) in ends.items()
     ]
-    board = tables.leaderboard_table(pd.concat(rows), ORDERS).set_index("method")
+    board = leaderboard.leaderboard_table(pd.concat(rows), ORDERS).set_index("method")
     assert board[["rank_best", "rank_worst"]].to_numpy().tolist() == [
         [1, 2],
         [1, 3],
         [2, 3],
         [4, 4],
     ]
-    text = tables.leaderboard_text(board.reset_index(), {})
+    text = leaderboard.leaderboard_text(board.reset_index(), {})
     assert "* one seed: the ranks do not know how much seeds differ" in text
     assert [line.split("|")[1].strip() for line in text.splitlines() if "[" in line[:60]] == [
         "1–2",
@@ -134,7 +136,7 @@ def test_what_is_ranked_is_averaged_over_the_same_sets_and_seeds():
     whole = [(m, ood, 0, v) for m in ("one", "two", "three") for ood, v in (("a", 0.9), ("b", 0.5))]
     # a set and a seed that one method alone has, and a method that lacks a set
     more = [("one", "own", 0, 1.0), ("one", "a", 1, 1.0), ("partial", "a", 0, 0.9)]
-    board = tables.leaderboard_table(cells(*whole, *more), ORDERS).set_index("method")
+    board = leaderboard.leaderboard_table(cells(*whole, *more), ORDERS).set_index("method")
     assert board.loc[["one", "two", "three"], "auroc_mean"].tolist() == pytest.approx([0.7] * 3)
     assert board.loc[["one", "two", "three"], "n_sets"].tolist() == [2] * 3
     assert board.loc[["one", "two", "three"], "rank_worst"].tolist() == [3] * 3
@@ -142,7 +144,7 @@ def test_what_is_ranked_is_averaged_over_the_same_sets_and_seeds():
     assert board.index[-1] == "partial"
     assert board.loc["partial", ["auroc_mean", "n_sets"]].tolist() == [0.9, 1]
     assert board.loc["partial", ["rank_best", "rank_worst"]].isna().all()
-    text = tables.leaderboard_text(board.reset_index(), {})
+    text = leaderboard.leaderboard_text(board.reset_index(), {})
     assert "in no average of far: own (1 of 4 methods), seed 1 (1 of 4 methods)" in text
     row = next(line for line in text.splitlines() if "partial" in line)
     assert [cell.strip() for cell in row.split("|")[1:5]] == ["–", "partial", "1", "1"]
@@ -151,19 +153,19 @@ def test_what_is_ranked_is_averaged_over_the_same_sets_and_seeds():
 def test_a_method_without_the_first_group_is_in_the_leaderboard():
     near = cells(("one", "a", 0, 0.9), ("two", "a", 0, 0.8)).assign(group="near")
     far = cells(("one", "b", 0, 0.9), ("far_only", "b", 0, 0.9))
-    board = tables.leaderboard_table(pd.concat([near, far]), ORDERS)
-    rows = tables.leaderboard_text(board, {}).splitlines()
+    board = leaderboard.leaderboard_table(pd.concat([near, far]), ORDERS)
+    rows = leaderboard.leaderboard_text(board, {}).splitlines()
     (row,) = [line for line in rows if line.startswith("| – ") and "far_only" in line]
     assert [cell.strip() for cell in row.split("|")[2:5]] == ["far_only", "1", "0 + 1"]
 
 
 def test_seeds_that_most_methods_have_count_for_all():
     rows = [(m, "a", seed, 0.5 + 0.1 * seed) for m in ("one", "two") for seed in (0, 1)]
-    board = tables.leaderboard_table(cells(*rows, ("three", "a", 0, 0.9)), ORDERS)
+    board = leaderboard.leaderboard_table(cells(*rows, ("three", "a", 0, 0.9)), ORDERS)
     found = board.set_index("method")[["n_seeds", "auroc_mean"]]
     assert found.loc["one"].tolist() == pytest.approx([2, 0.55])
     assert found.loc["three"].tolist() == pytest.approx([1, 0.9])
-    assert "one seed" not in tables.leaderboard_text(board, {})
+    assert "one seed" not in leaderboard.leaderboard_text(board, {})
 
 
 @pytest.mark.parametrize(
@@ -178,8 +180,8 @@ def test_the_leaderboard_can_take_ood_images_as_positive():
     """As OpenOOD does: of a score that is 0 for half of the ID images and for no OOD image."""
     point = metrics.evaluate(np.array([0.0, 0, 1, 1]), np.array([1.0, 1, 1, 2]))
     rows = cells(("one", "a", 0, 0.9)).assign(**{k: v for k, v in point.items() if k != "flags"})
-    board = tables.leaderboard_table(rows, ORDERS)
-    texts = [tables.leaderboard_text(board, {}, positive) for positive in ("id", "ood")]
+    board = leaderboard.leaderboard_table(rows, ORDERS)
+    texts = [leaderboard.leaderboard_text(board, {}, positive) for positive in ("id", "ood")]
     assert [text.splitlines()[4].split("|")[-2].strip() for text in texts] == ["75.0", "50.0"]
     assert "share of OOD images\naccepted at the threshold" in texts[0]
     assert "share of ID images\nrejected at the threshold" in texts[1]
@@ -188,9 +190,9 @@ def test_the_leaderboard_can_take_ood_images_as_positive():
 def test_groups_stand_in_the_order_of_the_benchmarks_file(paths):
     loader = Loader(ROOT, load_yaml(ROOT / "config.yaml"))
     metrics = tables.metrics_table(paths)
-    assert tables.group_orders(loader, metrics)["b"] == ["near", "far"]
+    assert leaderboard.group_orders(loader, metrics)["b"] == ["near", "far"]
     named = metrics.assign(benchmark="mnist_0to4", group=["single", "far"] * 3)
-    assert tables.group_orders(loader, named)["mnist_0to4"] == ["far", "single"]
+    assert leaderboard.group_orders(loader, named)["mnist_0to4"] == ["far", "single"]
 
 
 def test_the_overview_has_the_published_number_of_the_same_protocol_if_there_is_one(paths):

@@ -10,11 +10,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from typed import ADAM, complete, optimizer, typed
 
 from ood.augmentations.crop_flip import crop_flip
 from ood.augmentations.shift_flip import shift_flip
 from ood.data.images import ImageSet
 from ood.errors import InputError
+from ood.settings.training import BatchedEpochs, Steps
 from ood.training import checkpoint
 from ood.training.batches import Batches, hold_out
 from ood.training.device import Compute, compute_for, state_digest
@@ -28,8 +30,8 @@ CPU = Compute(torch.device("cpu"))
 
 
 def settings(epochs, batch_size, learning_rate):
-    optimizer = {"name": "adam", "learning_rate": learning_rate}
-    return {"epochs": epochs, "batch_size": batch_size, "optimizer": optimizer}
+    chosen = {"name": "adam", "learning_rate": learning_rate}
+    return BatchedEpochs(epochs=epochs, batch_size=batch_size, optimizer=chosen)
 
 
 class Stopped(Exception):
@@ -123,8 +125,12 @@ def test_steps_take_the_place_of_epochs(tmp_path):
         seen.append(targets.tolist())
         return {"loss": network(batch).mean()}
 
-    by_steps = settings(1, 2, 0.1) | {"steps": 8, "evaluate_every": 3}
-    del by_steps["epochs"]
+    by_steps = Steps(
+        steps=8,
+        evaluate_every=3,
+        batch_size=2,
+        optimizer=optimizer(**ADAM | {"learning_rate": 0.1}),
+    )
     run_ = Run(0, CPU, tmp_path / "checkpoint.pt", "")
     trained = train(network, loss, Batches(torch.rand(5, 1), torch.arange(5), 2), by_steps, run_)
     assert [row["step"] for row in trained.history] == [3, 6, 8]
@@ -141,8 +147,8 @@ def test_the_learning_rate_decays_with_every_step(tmp_path):
         return {"loss": network.weight.sum(), "weight": network.weight.detach().sum()}
 
     start = network.weight.item()
-    chosen = settings(2, 2, 0.1)
-    chosen["optimizer"]["decay"] = 0.5
+    falling = optimizer(name="adam", learning_rate=0.1, decay=0.5)
+    chosen = BatchedEpochs(epochs=2, batch_size=2, optimizer=falling)
     run_ = Run(0, CPU, tmp_path / "checkpoint.pt", "")
     data = Batches(torch.rand(4, 1), torch.zeros(4, dtype=torch.int64), 2)
     trained = train(network, loss, data, chosen, run_)
@@ -152,19 +158,19 @@ def test_the_learning_rate_decays_with_every_step(tmp_path):
 
 
 def test_the_learning_rate_drops_at_shares_of_the_steps():
-    optimizer = {"learning_rate": 0.1, "drops": {"at": [0.5, 0.75], "factor": 0.1}}
-    rates = [learning_rate(optimizer, done, 100) for done in (0, 49, 50, 74, 75, 99)]
+    plain = {"name": "adam", "learning_rate": 0.1, "drops": {"at": [0.5, 0.75], "factor": 0.1}}
+    rates = [learning_rate(optimizer(**plain), done, 100) for done in (0, 49, 50, 74, 75, 99)]
     assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
-    both = optimizer | {"decay": 0.9}
+    both = optimizer(**plain, decay=0.9)
     assert learning_rate(both, 75, 100) == pytest.approx(0.001 * 0.9**75)
 
 
 def test_the_learning_rate_is_a_triangle():
-    optimizer = {"learning_rate": 2.0, "warmup": {"start": 0.2, "share": 0.25}, "linear": 0.1}
-    rates = [learning_rate(optimizer, done, 100) for done in (0, 5, 25, 50, 100)]
+    plain = {"name": "adam", "learning_rate": 2.0, "linear": 0.1}
+    warmed = optimizer(**plain, warmup={"start": 0.2, "share": 0.25})
+    rates = [learning_rate(warmed, done, 100) for done in (0, 5, 25, 50, 100)]
     assert rates == pytest.approx([0.4, 0.72, 2.0, 2 * (1 - 0.9 / 3), 0.2])
-    del optimizer["warmup"]
-    assert learning_rate(optimizer, 50, 100) == pytest.approx(2 * 0.55)
+    assert learning_rate(optimizer(**plain), 50, 100) == pytest.approx(2 * 0.55)
 
 
 def test_other_inputs_come_beside_each_batch_each_before_any_twice(tmp_path):
@@ -440,11 +446,11 @@ def test_held_out_images_are_a_share_and_never_trained_on():
 )
 def test_optimisers_take_the_steps_of_their_papers(chosen, steps):
     parameter = nn.Parameter(torch.ones(1, dtype=torch.float64))
-    optimizer = build_optimizer([parameter], chosen)
+    built = build_optimizer([parameter], optimizer(**chosen))
     for expected in steps:
-        optimizer.zero_grad()
+        built.zero_grad()
         parameter.sum().backward()
-        optimizer.step()
+        built.step()
         assert parameter.item() == pytest.approx(expected, abs=1e-6)
 
 
@@ -580,7 +586,7 @@ NETS = {
     "vmdls_autoencoder": ("ood.methods.vmdls", {"latent": 4}),
     "cmg_cvae": (
         "ood.methods.cmg",
-        {"architecture": "resnet", "latent": 4, "hidden": 8, "padding": 1, "kl_weight": 1.0},
+        {"architecture": "resnet", "latent": 4, "hidden": 8, "kl_weight": 1.0},
     ),
 }
 
@@ -589,22 +595,15 @@ NETS = {
 def test_nets_are_trained_in_training_mode(tmp_path, kind):
     """Batch norm sees the batches, and the net comes back in eval mode."""
     module, more = NETS[kind]
-    chosen = settings(1, 8, 1e-3) | {
-        "type": kind,
-        "architecture": "resnet18",
-        "shape": [8, 8, 3],
-        "n_classes": 4,
-        "width": 0.0625,
-        "dropout": 0,
-        "normalization": {"mean": [0.5] * 3, "sd": [0.5] * 3},
-        "augmentation": "none",
-        "validation_share": 0.2,
-    }
+    usual = {"architecture": "resnet18", "shape": [8, 8, 3], "n_classes": 4, "width": 0.0625}
+    if kind != "cmg_cvae":
+        usual["normalization"] = {"mean": [0.5] * 3, "sd": [0.5] * 3}
+    chosen = typed(complete(kind, **usual | more))
     images = torch.randint(0, 256, (40, 8, 8, 3), dtype=torch.uint8, generator=seeded()).numpy()
     known = ImageSet(images, np.arange(40) % 4)
     fit = importlib.import_module(module).MODELS[kind]
     run = Run(0, CPU, tmp_path / "checkpoint.pt", "")
-    network, _ = fit(chosen | more, Inputs(known, validation=known), run)
+    network, _ = fit(chosen, Inputs(known, validation=known), run)
     counts = [one for name, one in network.state_dict().items() if name.endswith("tracked")]
     assert counts
     assert all(count > 0 for count in counts)
@@ -624,15 +623,15 @@ def test_a_fused_optimiser_takes_the_steps_of_a_plain_one(name, more):
     for fused in (True, False):
         weights = nn.Parameter(start.clone())
         if fused:
-            settings = {"name": name, "learning_rate": 0.1, **more}
-            optimizer = build_optimizer([weights], settings)
-            assert optimizer.defaults["fused"]
+            chosen = optimizer(name=name, learning_rate=0.1, **more)
+            built = build_optimizer([weights], chosen)
+            assert built.defaults["fused"]
         else:
-            optimizer = plain([weights], lr=0.1, fused=False, **more)
+            built = plain([weights], lr=0.1, fused=False, **more)
         for _ in range(5):
-            optimizer.zero_grad()
+            built.zero_grad()
             (weights.square() * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
-            optimizer.step()
+            built.step()
         found.append(weights.detach())
     torch.testing.assert_close(*found)
     assert not torch.equal(found[0], start)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ood.config.benchmarks import Loader, load_yaml
-from ood.data import decode
-from ood.data import user_images as own
+from ood.config.benchmarks import Loader
+from ood.config.yaml_files import load_yaml
+from ood.data import decode, user_images
 from ood.data.images import ImageSet
 from ood.errors import InputError
 from ood.evaluation.scores import load_scores, save_scores
@@ -33,22 +33,22 @@ def known(tmp_path):
 
 def test_a_part_of_a_folder_tests_and_stays_when_files_come(known):
     about = {"folder": str(known), "known": True, "test_share": 0.4}
-    before = own.read(about)
+    before = user_images.read(about)
     assert before.classes == ("cat", "dog")
     every = [*before.splits["train"], *before.splits["test"]]
     assert len(every) == len(set(every)) == 20
     assert all(label == ["cat", "dog"].index(name[:3]) for name, label in every)
     picture(known / "dog" / "new.png")
-    after = own.read(about)
-    for split in own.SPLITS:
+    after = user_images.read(about)
+    for split in user_images.SPLITS:
         assert set(before.splits[split]) <= set(after.splits[split])
 
 
 def test_train_and_test_folders_are_taken_as_they_are(tmp_path):
-    for split in own.SPLITS:
+    for split in user_images.SPLITS:
         for name in ("b", "a"):
             picture(tmp_path / split / name / "deep" / "1.jpg")
-    found = own.read({"folder": str(tmp_path), "known": True})
+    found = user_images.read({"folder": str(tmp_path), "known": True})
     assert found.classes == ("a", "b")
     assert found.splits["test"] == [("a/deep/1.jpg", 0), ("b/deep/1.jpg", 1)]
     assert found.roots["test"] == tmp_path / "test"
@@ -59,7 +59,7 @@ def test_ood_images_may_lie_anywhere_in_their_folder(tmp_path):
         picture(tmp_path / "a.png")
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes((tmp_path / "a.png").read_bytes())
-    found = own.read({"folder": str(tmp_path)})
+    found = user_images.read({"folder": str(tmp_path)})
     assert found.splits == {"test": [("1.png", 0), ("a.png", 0), ("sub/2.PNG", 1)]}
 
 
@@ -67,11 +67,11 @@ def test_lists_of_paths_and_labels(tmp_path):
     picture(tmp_path / "my pictures" / "1.png")
     (tmp_path / "train.txt").write_text("my pictures/1.png 0\nmy pictures/1.png 1\n\n")
     (tmp_path / "test.txt").write_text("my pictures/1.png -1\n")
-    root, lists = str(tmp_path), {s: str(tmp_path / f"{s}.txt") for s in own.SPLITS}
-    found = own.read({"known": True, "root": root, **lists})
+    root, lists = str(tmp_path), {s: str(tmp_path / f"{s}.txt") for s in user_images.SPLITS}
+    found = user_images.read({"known": True, "root": root, **lists})
     assert found.classes == ("0", "1")
     assert found.splits["train"] == [("my pictures/1.png", 0), ("my pictures/1.png", 1)]
-    assert own.read({"list": lists["test"], "root": root}).splits["test"][0][1] == -1
+    assert user_images.read({"list": lists["test"], "root": root}).splits["test"][0][1] == -1
 
 
 @pytest.mark.parametrize(
@@ -128,15 +128,15 @@ def test_what_is_wrong_is_named(tmp_path, make, about, message):
         for key, value in about.items()
     }
     with pytest.raises(InputError, match=message):
-        own.read(about)
+        user_images.read(about)
 
 
 def test_a_changed_file_changes_the_stamp(known):
     about = {"folder": str(known)}
-    before = own.read(about).stamp("test")
-    assert own.read(about).stamp("test") == before
+    before = user_images.read(about).stamp("test")
+    assert user_images.read(about).stamp("test") == before
     picture(known / "cat" / "0.png", 77, size=(30, 30))
-    assert own.read(about).stamp("test") != before
+    assert user_images.read(about).stamp("test") != before
 
 
 def test_pictures_of_any_kind_become_one_shape_and_bad_ones_are_named(tmp_path):
@@ -149,7 +149,7 @@ def test_pictures_of_any_kind_become_one_shape_and_bad_ones_are_named(tmp_path):
     whole = (tmp_path / "grey.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[:40])
     files = [(path.name, 5) for path in sorted(tmp_path.iterdir())]
-    found, bad = decode.own(tmp_path, files, (8, 8, 1))
+    found, bad = decode.user_pictures(tmp_path, files, (8, 8, 1))
     assert [one.partition(":")[0] for one in bad] == ["bad.png", "cut.png"]
     by_name = dict(zip(found.names, found.images[:, 0, 0, 0], strict=True))
     assert by_name["grey.png"] == 100
@@ -157,7 +157,7 @@ def test_pictures_of_any_kind_become_one_shape_and_bad_ones_are_named(tmp_path):
     assert by_name["deep.png"] == 30_000 >> 8
     assert found.labels.tolist() == [5] * 5
     with pytest.raises(InputError, match=r"none of 1 pictures can be read: bad\.png"):
-        decode.own(tmp_path, [("bad.png", 0)], (8, 8, 1))
+        decode.user_pictures(tmp_path, [("bad.png", 0)], (8, 8, 1))
 
 
 def test_a_turned_photograph_is_turned_back(tmp_path):
@@ -165,7 +165,7 @@ def test_a_turned_photograph_is_turned_back(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 3
     image.save(tmp_path / "turned.png", exif=exif)
-    found, _ = decode.own(tmp_path, [("turned.png", 0)], (8, 8, 1))
+    found, _ = decode.user_pictures(tmp_path, [("turned.png", 0)], (8, 8, 1))
     assert found.images[0, 0, :, 0].tolist() == [255] * 4 + [0] * 4
 
 
@@ -185,27 +185,25 @@ def test_names_stay_with_their_images(tmp_path):
 
 def benchmark(tmp_path, content):
     """The benchmark ``mine`` in a copy of what the loader reads."""
-    for name in ("schemas", "config.yaml"):
-        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "config.yaml").symlink_to(ROOT / "config.yaml")
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks/recipes").symlink_to(ROOT / "benchmarks/recipes")
     (tmp_path / "benchmarks/mine.yaml").write_text(
         "title: Mine\nshape: [8, 8, 1]\nrecipe: digits\n" + content
     )
     config = load_yaml(ROOT / "config.yaml") | {"benchmarks": ["mine"], "methods": ["msp"]}
-    loader = Loader(tmp_path, config)
-    return loader, loader.benchmarks()["mine"]
+    return Loader(tmp_path, config).benchmarks()["mine"]
 
 
 def test_a_benchmark_of_own_images(known, tmp_path):
     picture(tmp_path / "other" / "1.png")
-    loader, found = benchmark(
+    found = benchmark(
         tmp_path,
         f"id: {{folder: {known}, test_share: 0.4}}\n"
         f"ood: {{near: [{{name: others, folder: {tmp_path}/other}}], far: [uniform]}}\n",
     )
     assert (found.dataset, found.classes) == ("known", (0, 1))
-    assert loader.datasets["known"].classes == ("cat", "dog")
+    assert found.class_names == ("cat", "dog")
     assert found.ood["others"].dataset == "others"
     assert found.models["classifier"]["n_classes"] == 2
 
@@ -224,7 +222,7 @@ def test_a_benchmark_of_own_images(known, tmp_path):
         ),
         (
             "id: {dataset: digits}\nood: {a: [{name: x, folder: KNOWN, root: KNOWN}]}\n",
-            r"the key 'root' does not fit",
+            r"the key 'root' has no use beside 'folder'",
         ),
         (
             "id: {folder: KNOWN, test_share: 0.4}\nood: {a: [{name: x, folder: KNOWN}]}\n",
@@ -260,15 +258,14 @@ def test_openoods_benchmarks_go_by_its_lists(tmp_path, monkeypatch, classes):
         (lists / f"{split}_{source}.txt").write_text("\n".join(lines) + "\n")
     benchmark = f"openood_{name}"
     changes = {"benchmarks": [benchmark], "scale": "quick", "reference": "msp"}
-    loader = Loader(ROOT, load_yaml(ROOT / "config.yaml") | changes)
-    found = loader.benchmarks()[benchmark]
+    found = Loader(ROOT, load_yaml(ROOT / "config.yaml") | changes).benchmarks()[benchmark]
     groups = {one.name.removeprefix("openood_"): one.group for one in found.ood.values()}
     near, far = dict.fromkeys([other, "tin"], "near"), ["mnist", "svhn", "textures", "places365"]
     assert groups == near | dict.fromkeys(far, "far")
     assert found.classes == tuple(range(classes))
     assert found.validation.name == "openood_tin_validation"
-    read = own.read(loader.own["openood_svhn"])
+    read = user_images.read(found.user_images["openood_svhn"])
     assert read.splits["test"][0] == ("svhn/test/0 of all.png", -1)
     text = (lists / "test_svhn.txt").read_bytes()
-    told = own.list_of(loader.own["openood_svhn"], "test")
+    told = user_images.list_of(found.user_images["openood_svhn"], "test")
     assert told == f"test_svhn.txt (sha256 {hashlib.sha256(text).hexdigest()[:12]})"

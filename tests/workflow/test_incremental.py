@@ -346,17 +346,17 @@ def test_score_files_hold_the_contract(finished):
         assert predictions <= {0, 1, 2} if classifies else predictions == {-1}
 
 
-def test_metrics_carry_their_lineage(finished):
+def test_metrics_carry_their_provenance(finished):
     row = load_json(finished.path("results/smoke/tiny/seed0/metrics/cmg_energy/uniform.json"))
     assert row["n_id"] == 107
     assert row["n_ood"] == 10_000
     assert row["seed"] == 0
-    assert {"params", "inputs", "versions", "git_revision", "seed"} <= set(row["lineage"])
-    assert row["lineage"]["versions"]["torch"]
+    assert {"params", "inputs", "versions", "git_revision", "seed"} <= set(row["provenance"])
+    assert row["provenance"]["versions"]["torch"]
     detector = load_json(
         finished.path("results/smoke/tiny/seed0/detectors/cmg_energy/detector.json")
     )
-    settings = detector["lineage"]["params"]["settings"]
+    settings = detector["provenance"]["params"]["settings"]
     assert settings["sigma"] == 3
     assert detector["record"]["year"] == 2022
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ood.data import decode
+from ood.data import noise
 from ood.data.images import ImageSet
 from ood.files import load_json
 from support.job import job
@@ -14,7 +14,7 @@ with job(snakemake):
         known = ImageSet.load(snakemake.input.images).select(params.classes).images
         sources = {"images": load_json(snakemake.input.images_manifest)["sha256"]}
     shape = tuple(map(int, snakemake.wildcards.shape.split("x")))
-    images = decode.generate_noise(dataset, shape, known)
+    images = noise.generate_noise(dataset, shape, known)
     image_set = ImageSet(images, np.zeros(len(images), np.int64))
     image_set.save(snakemake.output.images)
     image_set.save_manifest(

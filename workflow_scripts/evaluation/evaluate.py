@@ -1,7 +1,7 @@
 """The metrics of one method on every OOD set of a benchmark, under one protocol."""
 
 from ood.errors import InputError
-from ood.evaluation import metrics
+from ood.evaluation import metrics, open_set
 from ood.evaluation.scores import load_about, load_scores
 from ood.files import save_json
 from ood.layout import Seed
@@ -34,11 +34,11 @@ def evaluate(known: dict, unknown: dict, pair: dict, suffix: str, resamples: int
     predicted = known[f"prediction{suffix}"]
     classifies = bool((predicted >= 0).any())
     if classifies:
-        decisions = metrics.Decisions.joined(
+        decisions = open_set.Decisions.joined(
             (known[f"score{suffix}"], predicted, known["label"]),
             (unknown[f"score{suffix}"], unknown[f"prediction{suffix}"]),
         )
-        result |= metrics.open_set(decisions, pair["id_classes"])
+        result |= open_set.open_set(decisions, pair["id_classes"])
     accuracy = float((predicted == known["label"]).mean()) if classifies else None
     return result | {"id_accuracy": accuracy}
 
@@ -96,4 +96,4 @@ with job(snakemake, several=True) as work:
             **result,
         }
         with work.make(path, key) as temporary:
-            save_json(temporary, row | {"lineage": work.lineage()})
+            save_json(temporary, row | {"provenance": work.provenance()})

@@ -46,10 +46,10 @@ with job(snakemake, several=True) as work:
         from ood.detection.files import restore
         from ood.evaluation.scores import save_scores
         from ood.files import load_json
-        from support import model_inputs as fitting
+        from support import model_inputs
 
         classes = np.array([*params.classes, -1])
-        with fitting.machine(snakemake) as chosen:
+        with model_inputs.compute(snakemake) as chosen:
             wanted = dict.fromkeys(method for made in missing.values() for method in made)
             loaded = {
                 method: restore(seed, method, params.methods[method], chosen, chosen_state, oracle)

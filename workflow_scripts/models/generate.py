@@ -6,15 +6,15 @@ with job(snakemake) as work:
     import importlib
     from pathlib import Path
 
-    from ood.reports import plots
-    from support import model_inputs as fitting
+    from ood.reports import image_plots
+    from support import model_inputs
 
     output, folder = snakemake.output, Path(snakemake.output.grid).parent
     method = importlib.import_module(snakemake.params.module)
     settings = method.GENERATED_FROM.read(dict(snakemake.params.settings))
-    with fitting.machine(snakemake) as chosen:
-        run = fitting.run(snakemake, work, chosen, folder.name, folder)
-        made = method.generate(settings, fitting.inputs(snakemake), run)
+    with model_inputs.compute(snakemake) as chosen:
+        run = model_inputs.run(snakemake, work, chosen, folder.name, folder)
+        made = method.generate(settings, model_inputs.inputs(snakemake), run)
     for name, image_set in made.sets.items():
         image_set.save(output[name])
     if "manifest" in output.keys():
@@ -23,6 +23,6 @@ with job(snakemake) as work:
         )
     wildcards, scale = snakemake.wildcards, snakemake.config["scale"]
     title = f"{folder.name} on {wildcards.benchmark} ({scale}, seed {wildcards.seed})"
-    plots.grid(output.grid, title, made.rows, made.heads)
+    image_plots.grid(output.grid, title, made.rows, made.heads)
     if made.latents:
-        plots.latents(output.latents, **made.latents)
+        image_plots.latents(output.latents, **made.latents)

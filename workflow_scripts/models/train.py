@@ -10,25 +10,25 @@ with job(snakemake) as work:
     from ood.config.kinds import settings_of
     from ood.files import save_json, save_rows
     from ood.training.model_files import load_weights, save_trained
-    from support import model_inputs as fitting
+    from support import model_inputs
 
     folder = Path(snakemake.output.model).parent
     plain = dict(snakemake.params.settings)
     settings = settings_of("models", plain)
     module = importlib.import_module(snakemake.params.module)
-    with fitting.machine(snakemake) as chosen:
-        run = fitting.run(snakemake, work, chosen, snakemake.wildcards.model, folder)
+    with model_inputs.compute(snakemake) as chosen:
+        run = model_inputs.run(snakemake, work, chosen, snakemake.wildcards.model, folder)
         if released := settings.weights:
             network = module.NETWORKS[settings.type](settings)
             trained = load_weights(network, released.file, released.names)
         else:
             train = module.MODELS[settings.type]
-            network, trained = train(settings, fitting.inputs(snakemake), run)
+            network, trained = train(settings, model_inputs.inputs(snakemake), run)
     parameters = save_trained(folder, plain, network, trained)
-    record = work.lineage() | fitting.device(chosen, snakemake.threads)
+    record = work.provenance() | model_inputs.device(chosen, snakemake.threads)
     kept = {"parameters": parameters, "kept_epoch": trained.kept_epoch}
     kept["best_epoch"] = trained.best_epoch
-    save_json(snakemake.output.config, kept | {"lineage": record})
+    save_json(snakemake.output.config, kept | {"provenance": record})
     save_rows(trained.history, snakemake.output.history)
     for checkpoint in folder.glob("checkpoint*.pt"):
         checkpoint.unlink()

@@ -17,18 +17,18 @@ def score(detector: str, folder: str, output: str, device: str) -> None:
     :raises InputError: if there is no detector, no folder or no picture
     """
     from ood import inference
-    from ood.data import decode
-    from ood.data import user_images as own
+    from ood.data import decode, user_images
     from ood.files import atomic
 
     loaded = inference.load(detector, device)
-    files = own.read({"folder": folder}).splits["test"]
+    files = user_images.read({"folder": folder}).splits["test"]
     bad, done, begun = [], 0, time.monotonic()
     with atomic(Path(output)) as temporary, open(temporary, "w", newline="") as target:
         rows = csv.writer(target, lineterminator="\n")
         rows.writerow(["file", "score", "nearest_class", "unknown"])
         for start in range(0, len(files), CHUNK):
-            found, unreadable = decode.own(Path(folder), files[start : start + CHUNK], loaded.shape)
+            part = files[start : start + CHUNK]
+            found, unreadable = decode.user_pictures(Path(folder), part, loaded.shape)
             bad += unreadable
             scores, classes = loaded.score(found.images), loaded.classify(found.images)
             for name, value, label in zip(

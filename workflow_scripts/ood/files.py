@@ -122,3 +122,9 @@ def check_places(*folders: str) -> None:
             f"{temporary}: less than 1 MiB is free for temporary files: make room, or set "
             "TMPDIR to another folder"
         )
+
+
+def save_csv(table, path: str | Path) -> None:
+    """Write a data frame of pandas, whole or not at all."""
+    with atomic(path) as temporary:
+        table.to_csv(temporary, index=False)

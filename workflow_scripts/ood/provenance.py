@@ -70,8 +70,13 @@ def _closure(folder: Path, path: Path) -> frozenset[Path]:
     return frozenset(found)
 
 
+# says where results lie, not what is in them; Snakemake sees by itself that a path changed
+PLACES = "ood/layout.py"
+
+
 def code(folder: Path, *names: str) -> dict[str, str]:
-    """The meaning of files and of all local ones that they import, by path from ``folder``.
+    """The meaning of files and of all local ones that they import, by path from ``folder``;
+    ``PLACES`` left out.
 
     :param names: paths from ``folder``, or modules; what is no file there is left out
     """
@@ -80,15 +85,18 @@ def code(folder: Path, *names: str) -> dict[str, str]:
         path = folder / name if name.endswith(".py") else _module_file(folder, name)
         if path is not None and path.is_file():
             found |= _closure(folder, path)
-    return {str(path.relative_to(folder)): _parsed(path)[0] for path in sorted(found)}
+    return {
+        str(path.relative_to(folder)): _parsed(path)[0]
+        for path in sorted(found - {folder / PLACES})
+    }
 
 
 def content_digest(path: str | Path) -> str:
-    """What a file holds, whoever wrote it and when: SHA-256; of JSON without ``lineage``."""
+    """What a file holds, whoever wrote it and when: SHA-256; of JSON without ``provenance``."""
     path = Path(path)
     if path.suffix != ".json":
         return checksum(path)
-    return digest({key: one for key, one in load_json(path).items() if key != "lineage"})
+    return digest({key: one for key, one in load_json(path).items() if key != "provenance"})
 
 
 def versions() -> dict[str, str]:
@@ -117,7 +125,7 @@ def git_revision(folder: str | Path) -> str | None:
         return None
 
 
-def lineage(params: dict, manifests: dict[str, str], seed: int | None = None) -> dict:
+def record(params: dict, manifests: dict[str, str], seed: int | None = None) -> dict:
     """A record for the JSON beside a result.
 
     :param params: the rule's settings, the hash of its code among them

@@ -22,7 +22,7 @@ with job(snakemake, several=True) as work:
         import numpy as np
 
         from ood.data.images import ImageSet
-        from ood.reports.plots import grid
+        from ood.reports.image_plots import grid
 
         ood, method = name.split("/")
         part = scores.parts[ood]

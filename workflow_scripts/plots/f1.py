@@ -15,7 +15,7 @@ with job(snakemake, several=True) as work:
         import numpy as np
         import pandas as pd
 
-        from ood.evaluation import metrics
+        from ood.evaluation import open_set
         from ood.reports import plots
 
         found = []
@@ -25,8 +25,8 @@ with job(snakemake, several=True) as work:
                     list(scores.columns(seed, method, name, COLUMNS).values())
                     for name in ("id", ood)
                 )
-                decisions = metrics.Decisions.joined(known, unknown)
-                curve = pd.DataFrame(metrics.f1_curve(decisions, params.classes))
+                decisions = open_set.Decisions.joined(known, unknown)
+                curve = pd.DataFrame(open_set.f1_curve(decisions, params.classes))
                 # thresholds are many, and mean nothing beside another method's
                 shares = np.linspace(0, 1, POINTS)
                 rows = np.searchsorted(curve["id_accepted"], shares).clip(max=len(curve) - 1)

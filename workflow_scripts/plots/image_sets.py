@@ -8,7 +8,7 @@ with job(snakemake):
     import numpy as np
 
     from ood.data.images import ImageSet
-    from ood.reports.plots import grid
+    from ood.reports.image_plots import grid
 
     paths = dict(zip(snakemake.params.datasets, snakemake.input.sets, strict=True))
     rows = []

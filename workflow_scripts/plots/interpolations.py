@@ -11,16 +11,16 @@ with job(snakemake):
     from ood.data.images import to_array, to_unit
     from ood.layout import Seed
     from ood.methods import oodgen
-    from ood.reports import plots
+    from ood.reports import image_plots
     from ood.training.batches import tensors
     from ood.training.model_files import TrainedModel, restore
-    from support import model_inputs as fitting
+    from support import model_inputs
 
     params = snakemake.params
-    images, labels = tensors(fitting.training_images(snakemake))
+    images, labels = tensors(model_inputs.training_images(snakemake))
     shares = torch.linspace(0, 1, STEPS)[:, None]
     heads = ["image", *(f"{share:.0%}" for share in shares.flatten().tolist()), "image"]
-    with fitting.machine(snakemake) as chosen:
+    with model_inputs.compute(snakemake) as chosen:
         for name, path in zip(params.names, snakemake.output, strict=True):
             saved = TrainedModel(Seed(f"{params.run}/seed{params.seeds[0]}").model_folder(name))
             cvae = restore(oodgen.build_cvae, saved.content, chosen)
@@ -35,4 +35,4 @@ with job(snakemake):
                 strip = torch.cat([pair[:1], drawn, pair[1:]])
                 rows.append((f"class {label}", to_array(strip)))
             title = f"{name} on {place(snakemake, params.seeds[0])}"
-            plots.grid(path, title, rows, heads)
+            image_plots.grid(path, title, rows, heads)

@@ -12,13 +12,13 @@ with job(snakemake):
     from ood.data.images import to_tensor, to_unit
     from ood.layout import Seed
     from ood.methods import likelihood_ratio
-    from ood.reports import plots
+    from ood.reports import image_plots
     from ood.training.model_files import load_model
-    from support import model_inputs as fitting
+    from support import model_inputs
 
-    params, loaded = snakemake.params, fitting.test_images(snakemake)
+    params, loaded = snakemake.params, model_inputs.test_images(snakemake)
     seed = Seed(f"{params.run}/seed{params.seeds[0]}")
-    with fitting.machine(snakemake) as chosen:
+    with model_inputs.compute(snakemake) as chosen:
         detectors, maps = {}, {}
 
         def load(method: str):
@@ -45,4 +45,4 @@ with job(snakemake):
             method, ood = name.split("/")
             where = place(snakemake, params.seeds[0])
             title = f"{method} on {where}: ID above, {ood} below"
-            plots.pixel_maps(path, title, [rows(method, "id"), rows(method, ood)])
+            image_plots.pixel_maps(path, title, [rows(method, "id"), rows(method, ood)])

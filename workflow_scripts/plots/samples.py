@@ -12,15 +12,15 @@ with job(snakemake):
     from ood.data.images import to_array, to_tensor, to_unit
     from ood.layout import Seed
     from ood.methods import likelihood_ratio
-    from ood.reports.plots import grid
+    from ood.reports.image_plots import grid
     from ood.training.model_files import TrainedModel, restore
     from ood.training.run import derive_seed
-    from support import model_inputs as fitting
+    from support import model_inputs
 
     params, seed = snakemake.params, snakemake.params.seeds[0]
-    images = to_unit(to_tensor(fitting.training_images(snakemake).images[:COLUMNS]))
+    images = to_unit(to_tensor(model_inputs.training_images(snakemake).images[:COLUMNS]))
     values = likelihood_ratio.to_values(images)
-    with fitting.machine(snakemake) as chosen:
+    with model_inputs.compute(snakemake) as chosen:
         for name, path in zip(params.names, snakemake.output, strict=True):
             saved = TrainedModel(Seed(f"{params.run}/seed{seed}").model_folder(name))
             steps = sorted(saved.snapshots)

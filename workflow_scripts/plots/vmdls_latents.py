@@ -14,17 +14,17 @@ with job(snakemake):
     from ood.data.images import ImageSet, to_tensor, to_unit
     from ood.layout import Seed
     from ood.methods import vmdls
-    from ood.reports import plots
+    from ood.reports import image_plots
     from ood.training.model_files import load_model
-    from support import model_inputs as fitting
+    from support import model_inputs
 
     params, seed = snakemake.params, snakemake.params.seeds[0]
-    loaded = fitting.test_images(snakemake)
+    loaded = model_inputs.test_images(snakemake)
     sets = {
         name: loaded[part["dataset"]].select(part["classes"]) for name, part in params.parts.items()
     }
     known = sets.pop("id").renumbered(params.classes).spread(SHOWN)
-    training = fitting.training_images(snakemake).spread(SHOWN)
+    training = model_inputs.training_images(snakemake).spread(SHOWN)
     unknown = {name: one.spread(SHOWN_OF_AN_OOD_SET) for name, one in sets.items()}
     names = np.array([str(k) for k in params.classes])
     groups = [names[training.labels], names[known.labels]]
@@ -33,7 +33,7 @@ with job(snakemake):
     def plane(points: np.ndarray) -> np.ndarray:
         return TSNE(perplexity=30, learning_rate=200, random_state=0).fit_transform(points)
 
-    with fitting.machine(snakemake) as chosen:
+    with model_inputs.compute(snakemake) as chosen:
         for method, path in zip(params.names, snakemake.output, strict=True):
             detector = vmdls.load(
                 load_model(Seed(f"{params.run}/seed{seed}").detector(method)), chosen
@@ -51,4 +51,4 @@ with job(snakemake):
                 "with OOD images": (plane(np.concatenate(found[1:])), np.concatenate(groups[1:])),
             }
             title = f"latents of {method} on {place(snakemake, seed)}"
-            plots.planes(path, title, planes, list(names))
+            image_plots.planes(path, title, planes, list(names))

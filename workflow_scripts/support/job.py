@@ -22,7 +22,7 @@ from ood.errors import InputError
 from ood.files import atomic, checksum, load_json, save_json
 from ood.interruption import INTERRUPTION
 from ood.layout import KEYS, of_the_same_job
-from ood.provenance import content_digest, digest, lineage, versions
+from ood.provenance import content_digest, digest, record, versions
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 # the terminal hears of a job's progress no more often, in seconds
@@ -107,10 +107,10 @@ class Work:
             message = "%d of %d files are new, the others are up to date"
             log.info(message, made, len(self.outputs), extra={"shown": True})
 
-    def lineage(self) -> dict:
+    def provenance(self) -> dict:
         """A record for the JSON beside a result."""
         inputs = {path: self.digest(path) for path in self._inputs}
-        return lineage(self.params, inputs, None if self.seed is None else int(self.seed))
+        return record(self.params, inputs, None if self.seed is None else int(self.seed))
 
 
 class _Sparingly(logging.Filter):

@@ -18,7 +18,7 @@ LOCKS = Path(".snakemake/gpu_locks") / os.uname().nodename
 
 
 @contextmanager
-def machine(snakemake):
+def compute(snakemake):
     """The device that the config asks for, with the rule's threads."""
     torch.set_num_threads(snakemake.threads)
     config, precision = snakemake.config, snakemake.params.precision

@@ -11,18 +11,20 @@ with job(snakemake):
     import pandas as pd
 
     from ood.config.benchmarks import Loader
+    from ood.evaluation import leaderboard as leaderboards
     from ood.evaluation import tables
-    from ood.files import atomic
+    from ood.evaluation.made_from import up_to_date
+    from ood.files import atomic, save_csv
     from ood.reports.overview import overview_page, overview_table
 
     outputs = {Path(path).name: path for path in snakemake.output}
     asked = [Path(path) for path in snakemake.params.metrics]
     root = Path(snakemake.params.root)
-    found = tables.up_to_date(Path("results"), asked, root, snakemake.config)
+    found = up_to_date(Path("results"), asked, root, snakemake.config)
     metrics = tables.metrics_table(found.metrics)
     summary = tables.summary_table(metrics)
-    orders = tables.group_orders(Loader(root, snakemake.config), metrics)
-    leaderboard = tables.leaderboard_table(metrics, orders)
+    orders = leaderboards.group_orders(Loader(root, snakemake.config), metrics)
+    leaderboard = leaderboards.leaderboard_table(metrics, orders)
     published = pd.read_csv(snakemake.input.published)
     for name, table in (
         ("metrics.csv", metrics),
@@ -32,11 +34,11 @@ with job(snakemake):
         ("published.csv", tables.published_table(summary, published)),
         ("costs.csv", tables.costs_table(Path("results"))),
     ):
-        tables.save_csv(table, outputs[name])
+        save_csv(table, outputs[name])
     with atomic(outputs["overview.html"]) as temporary:
         overview = overview_table(metrics, published)
         temporary.write_text(overview_page(overview))
     with atomic(outputs["leaderboard.md"]) as temporary:
         temporary.write_text(
-            tables.leaderboard_text(leaderboard, found.left_out, snakemake.params.positive)
+            leaderboards.leaderboard_text(leaderboard, found.left_out, snakemake.params.positive)
         )

@@ -16,7 +16,7 @@ with job(snakemake, several=True) as work:
 
         from ood.evaluation.metrics import threshold_at
         from ood.evaluation.scores import load_scores
-        from ood.evaluation.tables import save_csv
+        from ood.files import save_csv
 
         accepted = threshold_at(load_scores(known, params.parts["id"]["classes"])["score"], 0.95)
         found = load_scores(mine, params.parts[ood]["classes"])

@@ -12,7 +12,7 @@ with job(snakemake):
 
     from ood.config.benchmarks import Loader
     from ood.config.graph import scored_together
-    from ood.evaluation.tables import save_csv
+    from ood.files import save_csv
     from ood.reports.studies import Study, record
 
     root, config = Path(snakemake.params.root), snakemake.config

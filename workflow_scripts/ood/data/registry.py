@@ -1,179 +1,30 @@
-"""The registry: every image set, where its bytes come from, how they are checked and decoded.
+"""The registry: every image set that a name stands for.
 
-Data only, from the standard library only: the Snakefile reads it. ``ood.decode`` holds the
-decoders that it names.
+Data only: the Snakefile reads it. ``ood.data.decode`` holds the decoders that it names.
 """
 
-from dataclasses import dataclass, field
-
-
-@dataclass(frozen=True)
-class RawFile:
-    """One file as published.
-
-    :param name: in ``data/raw/<dataset>/`` and in a mirror's ``<dataset>/``
-    :param digest: ``<algorithm>:<hexadecimal>``; ``gunzip-md5`` is the MD5 of the decompressed
-        bytes (a mirror may compress the same IDX bytes anew); None where nobody published one:
-        the first download's SHA-256 is then recorded beside the file
-    :param urls: public addresses, tried in order; may be empty for files that only mirrors hold
-    """
-
-    name: str
-    digest: str | None
-    urls: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """One image set.
-
-    :param shape: ``(H, W, C)`` as published, None where it varies
-    :param splits: file names and the decoder's argument for each split
-    :param decoder: a function of ``ood.decode``
-    :param classes: class names in label order; None where there are too many to list
-    :param invert: the published images are dark on light where MNIST is light on dark
-    :param first: how many images of a split are taken, in the files' order; None for all
-    :param stand_in_for: the set that this one replaces where that one cannot be had
-    :param mirror_folder: a mirror's folder for the files, where it is not the dataset's name
-    :param files_of: the dataset that this one shares its files with
-    :param note: what every table's reader should know
-    """
-
-    title: str
-    shape: tuple[int, int, int] | None
-    licence: str
-    citation: str
-    files: dict[str, RawFile] = field(default_factory=dict)
-    splits: dict[str, tuple[tuple[str, ...], str | None]] = field(default_factory=dict)
-    decoder: str | None = None
-    classes: tuple[str, ...] | None = None
-    invert: bool = False
-    first: int | None = None
-    stand_in_for: str | None = None
-    mirror_folder: str | None = None
-    files_of: str | None = None
-    note: str = ""
-
-
-PARTS = ("images-idx3", "labels-idx1")
-IDX_SPLITS = {
-    split: (tuple(f"{prefix}-{part}-ubyte.gz" for part in PARTS), None)
-    for split, prefix in (("train", "train"), ("test", "t10k"))
-}
-DIGITS = tuple("0123456789")
-FASHION = tuple(
-    "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot".split(",")
+from ood.data.dataset import (
+    CIFAR10,
+    CIFAR100,
+    DIGITS,
+    FASHION,
+    IDX_SPLITS,
+    KMNIST,
+    LETTERS,
+    LSUN,
+    ODIN,
+    RESIZE_NOTE,
+    TINY_IMAGENET,
+    VMDLS,
+    Dataset,
+    RawFile,
+    cifar_archive,
+    fix_archive,
+    idx_files,
+    odin_archive,
+    raw_files,
+    tiny_imagenet_sets,
 )
-LETTERS = tuple("ABCDEFGHIJ")
-CIFAR10 = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())
-CIFAR100 = tuple(
-    (
-        "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus "
-        "butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach "
-        "couch crab crocodile cup dinosaur dolphin elephant flatfish forest fox girl hamster "
-        "house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree "
-        "motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear "
-        "pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket "
-        "rose sea seal shark shrew skunk skyscraper snail snake spider squirrel streetcar "
-        "sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip "
-        "turtle wardrobe whale willow_tree wolf woman worm"
-    ).split()
-)
-TINY_IMAGENET = "Le, Yang: Tiny ImageNet visual recognition challenge, 2015"
-ODIN = "Liang, Li, Srikant: ODIN, ICLR 2018"
-VMDLS = "Dinari, Freifeld: Variational- and metric-based deep latent space, UAI 2022"
-LSUN = "Yu et al.: LSUN, arXiv 1506.03365; " + ODIN
-KMNIST = "http://codh.rois.ac.jp/kmnist/dataset/kmnist/"
-RESIZE_NOTE = "resized without antialiasing: the artefacts make it easy"
-
-
-def _files(*files: RawFile) -> dict[str, RawFile]:
-    return {file.name: file for file in files}
-
-
-def _idx_files(addresses: tuple[str, ...], digests: dict[str, str]) -> dict[str, RawFile]:
-    return _files(
-        *(
-            RawFile(name, f"gunzip-md5:{digest}", tuple(f"{url}{name}" for url in addresses))
-            for name, digest in digests.items()
-        )
-    )
-
-
-def _odin(title: str, citation: str, name: str, key: str, md5: str, note: str = "") -> Dataset:
-    """One of the archives that ODIN's authors share: 32x32 pictures in one folder."""
-    file = f"{name}.tar.gz"
-    return Dataset(
-        title=title,
-        shape=(32, 32, 3),
-        licence="research use",
-        citation=citation,
-        files=_files(
-            RawFile(file, f"md5:{md5}", (f"https://www.dropbox.com/s/{key}/{file}?dl=1",))
-        ),
-        splits={"test": ((file,), "flat")},
-        decoder="pictures",
-        note=note,
-    )
-
-
-def _fix(title: str, citation: str, file: str, drive_id: str) -> Dataset:
-    """One of the archives that CSI's authors share: resized with antialiasing."""
-    return Dataset(
-        title=title,
-        shape=(32, 32, 3),
-        licence="research use",
-        citation=citation + "; Tack et al.: CSI, NeurIPS 2020",
-        files=_files(
-            RawFile(file, None, (f"https://drive.google.com/file/d/{drive_id}/view",)),
-        ),
-        splits={"test": ((file,), "flat")},
-        decoder="pictures",
-    )
-
-
-def _cifar(title: str, name: str, file: str, md5: str, classes: tuple[str, ...]) -> Dataset:
-    return Dataset(
-        title=title,
-        shape=(32, 32, 3),
-        licence="none stated; the authors ask for the citation",
-        citation="Krizhevsky: Learning multiple layers of features from tiny images, 2009",
-        files=_files(RawFile(file, f"md5:{md5}", (f"https://www.cs.toronto.edu/~kriz/{file}",))),
-        splits={split: ((file,), f"{name}:{split}") for split in ("train", "test")},
-        decoder="cifar",
-        classes=classes,
-    )
-
-
-def _tiny_imagenet(
-    name: str, file: RawFile, prefix: str, mirror_folder: str | None = None
-) -> dict[str, Dataset]:
-    """Three sets of the test images under ``prefix`` in an archive, to stand in for ODIN's.
-
-    The last thousand images validate, the others are resized and cropped.
-    """
-    parts = {
-        "": ("resized", "tiny_imagenet_resize", "resize:0:9000"),
-        "_cropped": ("random 32x32 crops", "tiny_imagenet_crop", "crop:0:9000"),
-        "_validation": ("the last 1,000, resized", "isun", "resize:9000:10000"),
-    }
-    return {
-        name + suffix: Dataset(
-            title=f"Tiny ImageNet test images, {title}",
-            shape=(64, 64, 3),
-            licence="research use",
-            citation=TINY_IMAGENET,
-            files={} if suffix else _files(file),
-            splits={"test": ((file.name,), f"{cut}:{prefix}")},
-            decoder="cut_pictures",
-            stand_in_for=original,
-            mirror_folder=mirror_folder,
-            files_of=name if suffix else None,
-            note="resized with antialiasing, unlike ODIN's set" if "resize" in cut else "",
-        )
-        for suffix, (title, original, cut) in parts.items()
-    }
-
 
 # noise by itself, and noise around a benchmark's ID training or test images
 NOISES = ("gaussian", "uniform", "bright_uniform")
@@ -203,7 +54,7 @@ REGISTRY: dict[str, Dataset] = {
         shape=(28, 28, 1),
         licence="CC BY-SA 3.0",
         citation="LeCun, Bottou, Bengio, Haffner: Gradient-based learning, Proc. IEEE 1998",
-        files=_idx_files(
+        files=idx_files(
             (
                 "https://ossci-datasets.s3.amazonaws.com/mnist/",
                 "http://yann.lecun.com/exdb/mnist/",
@@ -225,7 +76,7 @@ REGISTRY: dict[str, Dataset] = {
         licence="CC BY-SA 4.0",
         citation="Clanuwat et al.: Deep learning for classical Japanese literature, "
         "arXiv 1812.01718",
-        files=_files(
+        files=raw_files(
             *(
                 RawFile(name, f"md5:{digest}", (f"{KMNIST}{name}",))
                 for name, digest in {
@@ -245,7 +96,7 @@ REGISTRY: dict[str, Dataset] = {
         shape=(28, 28, 1),
         licence="MIT",
         citation="Xiao, Rasul, Vollgraf: Fashion-MNIST, arXiv 1708.07747",
-        files=_idx_files(
+        files=idx_files(
             (
                 "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
                 "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
@@ -266,7 +117,7 @@ REGISTRY: dict[str, Dataset] = {
         shape=(28, 28, 1),
         licence="public domain (NIST Special Database 19)",
         citation="Cohen, Afshar, Tapson, van Schaik: EMNIST, arXiv 1702.05373",
-        files=_files(
+        files=raw_files(
             RawFile(
                 "gzip.zip",
                 "md5:58c8d27c78d21e728a6bc7b3cc06412e",
@@ -282,7 +133,7 @@ REGISTRY: dict[str, Dataset] = {
         shape=(28, 28, 1),
         licence="none stated",
         citation="Bulatov: notMNIST, 2011",
-        files=_files(
+        files=raw_files(
             RawFile(
                 "notMNIST_small.tar.gz",
                 None,
@@ -301,7 +152,7 @@ REGISTRY: dict[str, Dataset] = {
         shape=(28, 28, 1),
         licence="posted with the author's permission",
         citation="Bulatov: notMNIST, 2011; davidflanagan/notMNIST-to-MNIST",
-        files=_idx_files(
+        files=idx_files(
             ("https://github.com/davidflanagan/notMNIST-to-MNIST/raw/master/",),
             {
                 "t10k-images-idx3-ubyte.gz": "1e78b07d677d6e4de2c8857bafff012e",
@@ -319,7 +170,7 @@ REGISTRY: dict[str, Dataset] = {
         shape=(105, 105, 1),
         licence="MIT",
         citation="Lake, Salakhutdinov, Tenenbaum: Human-level concept learning, Science 2015",
-        files=_files(
+        files=raw_files(
             RawFile(
                 "images_evaluation.zip",
                 "md5:6b91aef0f799c5bb55b94e3f2daec811",
@@ -339,7 +190,7 @@ REGISTRY: dict[str, Dataset] = {
         shape=(105, 105, 1),
         licence="MIT",
         citation="Lake, Salakhutdinov, Tenenbaum: Human-level concept learning, Science 2015",
-        files=_files(
+        files=raw_files(
             *(
                 RawFile(
                     f"images_background_small{number}.zip",
@@ -363,7 +214,7 @@ REGISTRY: dict[str, Dataset] = {
         stand_in_for="omniglot",
         mirror_folder="omniglot",
     ),
-    "cifar10": _cifar(
+    "cifar10": cifar_archive(
         "CIFAR-10",
         "CIFAR10",
         "cifar-10-python.tar.gz",
@@ -375,7 +226,7 @@ REGISTRY: dict[str, Dataset] = {
         shape=(32, 32, 3),
         licence="none stated",
         citation="Krizhevsky: Learning multiple layers of features from tiny images, 2009",
-        files=_files(
+        files=raw_files(
             RawFile(
                 "train.zip",
                 "sha256:4fdb7b099bad86121914b8d0040f0d70e2407b7e46ae88731cadbac80be5074e",
@@ -392,7 +243,7 @@ REGISTRY: dict[str, Dataset] = {
         mirror_folder="cifar10",
         note="JPEG compression changed the pixels slightly",
     ),
-    "cifar100": _cifar(
+    "cifar100": cifar_archive(
         "CIFAR-100",
         "CIFAR100",
         "cifar-100-python.tar.gz",
@@ -404,7 +255,7 @@ REGISTRY: dict[str, Dataset] = {
         shape=(32, 32, 3),
         licence="non-commercial use",
         citation="Netzer et al.: Reading digits in natural images, NIPS workshop 2011",
-        files=_files(
+        files=raw_files(
             *(
                 RawFile(
                     f"{split}_32x32.mat",
@@ -421,14 +272,14 @@ REGISTRY: dict[str, Dataset] = {
         decoder="svhn",
         classes=DIGITS,
     ),
-    "tiny_imagenet_crop": _odin(
+    "tiny_imagenet_crop": odin_archive(
         "Tiny ImageNet, 32x32 crops (ODIN)",
         f"{TINY_IMAGENET}; {ODIN}",
         "Imagenet",
         "avgm2u562itwpkl",
         "7c0827e4246c3718a5ee076e999e52e5",
     ),
-    "tiny_imagenet_resize": _odin(
+    "tiny_imagenet_resize": odin_archive(
         "Tiny ImageNet, resized to 32x32 (ODIN)",
         f"{TINY_IMAGENET}; {ODIN}",
         "Imagenet_resize",
@@ -436,14 +287,14 @@ REGISTRY: dict[str, Dataset] = {
         "0f9ff11d45babf2eff5fe12281d1ac31",
         RESIZE_NOTE,
     ),
-    "lsun_crop": _odin(
+    "lsun_crop": odin_archive(
         "LSUN, 32x32 crops (ODIN)",
         LSUN,
         "LSUN",
         "fhtsw1m3qxlwj6h",
         "458a0a0ab8e5f1cb4516d7400568e460",
     ),
-    "lsun_resize": _odin(
+    "lsun_resize": odin_archive(
         "LSUN, resized to 32x32 (ODIN)",
         LSUN,
         "LSUN_resize",
@@ -451,26 +302,26 @@ REGISTRY: dict[str, Dataset] = {
         "278b7b31c8cb7e804a1465a8ce03a2dc",
         RESIZE_NOTE,
     ),
-    "isun": _odin(
+    "isun": odin_archive(
         "iSUN patches (ODIN)",
         f"Xu et al.: TurkerGaze, arXiv 1504.06755; {ODIN}",
         "iSUN",
         "ssz7qxfqae0cca5",
         "be77b0f2c26fda898afac5f99645ee70",
     ),
-    "lsun_fix": _fix(
+    "lsun_fix": fix_archive(
         "LSUN, resized with antialiasing (CSI)",
         "Yu et al.: LSUN, arXiv 1506.03365",
         "LSUN_fix.tar.gz",
         "1KVWj9xpHfVwGcErH5huVujk9snhEGOxE",
     ),
-    "imagenet_fix": _fix(
+    "imagenet_fix": fix_archive(
         "ImageNet, resized with antialiasing (CSI)",
         "Deng et al.: ImageNet, CVPR 2009",
         "Imagenet_fix.tar.gz",
         "1sO_-noq10mmziB1ECDyNhD5T4u5otyKA",
     ),
-    **_tiny_imagenet(
+    **tiny_imagenet_sets(
         "tiny_imagenet",
         RawFile(
             "tiny-imagenet-200.zip",
@@ -480,7 +331,7 @@ REGISTRY: dict[str, Dataset] = {
         "tiny-imagenet-200/test/images/",
     ),
     # the same images in an archive of their own
-    **_tiny_imagenet(
+    **tiny_imagenet_sets(
         "tiny_imagenet_test",
         RawFile(
             "test_images.zip",

@@ -15,7 +15,7 @@ SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
-class Own:
+class UserImages:
     """Image files in a fixed order.
 
     :param splits: for each split, paths relative to its root, and labels
@@ -42,7 +42,7 @@ class Own:
         return hashlib.sha256(json.dumps(found).encode()).hexdigest()
 
 
-def read(about: dict) -> Own:
+def read(about: dict) -> UserImages:
     """What a benchmark file says of own images.
 
     :param about: ``folder``; or ``list``, a file with a path and a label a line, and the ``root``
@@ -58,14 +58,16 @@ def read(about: dict) -> Own:
         if about.get("known"):
             _check_labels(splits["train"], lists["train"])
             count = 1 + max(label for _, label in splits["train"])
-            return Own(dict.fromkeys(splits, root), splits, tuple(map(str, range(count))))
-        return Own({"test": root}, splits, None)
+            return UserImages(dict.fromkeys(splits, root), splits, tuple(map(str, range(count))))
+        return UserImages({"test": root}, splits, None)
     folder = Path(about["folder"]).expanduser()
     if not about.get("known"):
         names = _pictures(folder)
         classes = sorted({_top(name) for name in names})
         files = [(name, classes.index(_top(name))) for name in names]
-        return Own({"test": folder}, {"test": files}, tuple(classes) if classes != [""] else None)
+        return UserImages(
+            {"test": folder}, {"test": files}, tuple(classes) if classes != [""] else None
+        )
     if all((folder / split).is_dir() for split in SPLITS):
         roots = {split: folder / split for split in SPLITS}
         names = {split: _pictures(root) for split, root in roots.items()}
@@ -92,7 +94,7 @@ def read(about: dict) -> Own:
         split: [(name, classes.index(_top(name))) for name in found]
         for split, found in names.items()
     }
-    return Own(roots, splits, tuple(classes))
+    return UserImages(roots, splits, tuple(classes))
 
 
 def list_of(about: dict, split: str) -> str | None:

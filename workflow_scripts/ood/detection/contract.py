@@ -51,7 +51,7 @@ class PseudoOOD:
     :param sets: image sets by file name; ``test`` can be an OOD set of a benchmark
     :param kinds: what the labels of ``test`` mean
     :param rows: titles and images ``[N, H, W, C]`` of a grid, ``heads`` the titles of its columns
-    :param latents: a plane of the latent space to look at, see ``plots.latents``
+    :param latents: a plane of the latent space to look at, see ``image_plots.latents``
     """
 
     sets: dict[str, ImageSet]

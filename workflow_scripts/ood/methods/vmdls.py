@@ -20,7 +20,7 @@ from ood.detection.class_gaussians import Depths, fit_gaussians, kept_parts, log
 from ood.detection.classifier import build_features, load_features
 from ood.detection.contract import Detector, FeatureCache, Fitted
 from ood.errors import InputError
-from ood.evaluation import metrics
+from ood.evaluation import open_set
 from ood.models.autoencoder import AutoEncoder
 from ood.settings.vmdls import VMDLS, VMDLSAutoEncoder, VMDLSEncoder
 from ood.training.batches import Batches, batches, split, tensors
@@ -226,10 +226,10 @@ class NearestMean:
         right = float((predicted == self.labels).mean())
         if self.unknown is None:
             return {"nearest_mean_accuracy": right}
-        decisions = metrics.Decisions.joined(
+        decisions = open_set.Decisions.joined(
             (distances, predicted, self.labels), self.nearest(self.unknown)
         )
-        found = metrics.open_set(decisions, list(range(self.settings.n_classes)))
+        found = open_set.open_set(decisions, list(range(self.settings.n_classes)))
         return {"nearest_mean_accuracy": right, "ood_f1": found["f1_original"]}
 
     def nearest(self, images: Tensor) -> tuple[np.ndarray, np.ndarray]:

@@ -10,37 +10,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.patches import Rectangle
 
-from ood.files import atomic
+from ood.reports.figures import COLOURS, DASHES, STYLE, save
 
-# Okabe and Ito's palette without yellow, which vanishes on white; dashes tell repeats apart
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000"]
-DASHES = ["-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (4, 4)), (0, (1, 4))]
 # as many methods stand out where all are drawn
 LEADING = 6
 # a histogram with this share of the ID images in one bin shows nothing
 CROWDED = 0.8
 ID_COLOUR, OOD_COLOUR = "#0072B2", "#D55E00"
-
-# while a picture is drawn, so that whoever imports this module keeps their own; the salt makes the
-# same picture the same file
-STYLE = {"font.size": 11, "figure.dpi": 110, "savefig.dpi": 110, "svg.hashsalt": "ood"}
-UNDATED = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
-
-
-def _save(figure, path: str | Path) -> None:
-    shown = figure.get_default_bbox_extra_artists()
-    # those beside axes that keep their size
-    shown += [legend for axis in figure.axes if (legend := axis.get_legend())]
-    kind = Path(path).suffix[1:]
-    with atomic(path) as temporary:
-        figure.savefig(
-            temporary,
-            bbox_inches="tight",
-            bbox_extra_artists=shown,
-            format=kind,
-            metadata=UNDATED[kind],
-        )
-    plt.close(figure)
 
 
 def styles(methods: list[str]) -> dict[str, dict]:
@@ -77,169 +53,7 @@ def curves(path: str | Path, title: str, history: pd.DataFrame) -> None:
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
     figure.suptitle(title)
-    _save(figure, path)
-
-
-@plt.rc_context(STYLE)
-def grid(
-    path: str | Path,
-    title: str,
-    rows: list[tuple[str, np.ndarray]],
-    heads: list[str] | None = None,
-) -> None:
-    """Rows of images with a title each; uint8 ``[N, H, W, C]``, or float32 clipped to [0, 1].
-
-    :param heads: titles of the columns
-    """
-    columns = max(len(images) for _, images in rows)
-    figure, axes = plt.subplots(
-        len(rows),
-        columns,
-        figsize=(columns * 0.8 + 1.6, len(rows) * 0.86),
-        squeeze=False,
-        layout="constrained",
-    )
-    for line, (name, images) in zip(axes, rows, strict=True):
-        for axis in line:
-            axis.axis("off")
-        for axis, image in zip(line, images, strict=False):
-            shown = image if image.dtype == np.uint8 else image.clip(0, 1)
-            axis.imshow(shown.squeeze(), cmap="gray", vmin=0, vmax=255 if shown is image else 1)
-        line[0].text(
-            -0.15, 0.5, name, ha="right", va="center", transform=line[0].transAxes, fontsize=10
-        )
-    for axis, head in zip(axes[0], heads or [], strict=False):
-        axis.set_title(head, fontsize=9)
-    figure.suptitle(title, fontsize=11)
-    _save(figure, path)
-
-
-@plt.rc_context(STYLE)
-def latents(
-    path: str | Path,
-    title: str,
-    known: np.ndarray,
-    shell: np.ndarray,
-    labels: np.ndarray,
-    outlines: list[list[np.ndarray]],
-) -> None:
-    """Latents in a plane by class: of ID images, and of the shells around the classes.
-
-    :param known: ``[N, 2]``
-    :param shell: ``[N, 2]``
-    :param labels: ``[N]``, of both
-    :param outlines: closed lines ``[P, 2]`` by class, in the order of the labels
-    """
-    figure, axis = plt.subplots(figsize=(7.6, 7), layout="constrained")
-    for number, (label, lines) in enumerate(zip(np.unique(labels), outlines, strict=True)):
-        colour = COLOURS[number % len(COLOURS)]
-        chosen = labels == label
-        axis.scatter(*known[chosen].T, s=9, color=colour, alpha=0.6, lw=0)
-        axis.scatter(*shell[chosen].T, s=16, color=colour, alpha=0.6, marker="x", lw=0.8)
-        for line in lines:
-            axis.plot(*line.T, color=colour, lw=1)
-        # there are more classes than colours
-        axis.annotate(
-            str(label),
-            known[chosen].mean(0),
-            ha="center",
-            va="center",
-            fontsize=13,
-            bbox={"boxstyle": "circle,pad=0.2", "facecolor": "white", "edgecolor": colour},
-        )
-    axis.set_title(title)
-    axis.set_aspect("equal", adjustable="datalim")
-    axis.grid(alpha=0.3)
-    _save(figure, path)
-
-
-@plt.rc_context(STYLE)
-def planes(
-    path: str | Path,
-    title: str,
-    panels: dict[str, tuple[np.ndarray, np.ndarray]],
-    classes: list[str],
-) -> None:
-    """Scatter plots of points by the names of their groups. Classes are labelled in place, in
-    colours where they are alone; other groups have the colours where there are any, and a legend.
-
-    :param panels: by title, points ``[N, 2]`` and names ``[N]``
-    """
-    figure, axes = plt.subplots(
-        1, len(panels), figsize=(6 * len(panels), 6), squeeze=False, layout="constrained"
-    )
-    for axis, (head, (points, names)) in zip(axes[0], panels.items(), strict=True):
-        found = list(dict.fromkeys(names[np.argsort(~np.isin(names, classes), kind="stable")]))
-        others = [name for name in found if name not in classes]
-        for name in found:
-            chosen = points[names == name]
-            if name in classes:
-                colour = "0.7" if others else COLOURS[classes.index(name) % len(COLOURS)]
-                axis.scatter(*chosen.T, s=7, lw=0, alpha=0.7, color=colour)
-                if len(classes) <= 20:
-                    axis.annotate(
-                        name,
-                        np.median(chosen, axis=0),
-                        ha="center",
-                        va="center",
-                        bbox={"boxstyle": "round,pad=0.2", "facecolor": "white", "alpha": 0.8},
-                    )
-            else:
-                number = others.index(name)
-                axis.scatter(
-                    *chosen.T,
-                    s=16,
-                    lw=0,
-                    alpha=0.8,
-                    marker="ov^<>sPXD"[number % 9],
-                    color=COLOURS[number % len(COLOURS)],
-                    label=name,
-                )
-        if others:
-            axis.legend(fontsize=9)
-        axis.set(title=head, xticks=[], yticks=[])
-    figure.suptitle(title)
-    _save(figure, path)
-
-
-@plt.rc_context(STYLE)
-def pixel_maps(path: str | Path, title: str, rows: list[list[np.ndarray]]) -> None:
-    """Images, log p and log ratio of their pixels, a row per image set, as the paper shows them.
-
-    :param rows: images uint8 ``[16, H, W, C]``, log p ``[16, H, W]`` and log ratio ``[16, H, W]``
-    """
-
-    def tiled(stack: np.ndarray) -> np.ndarray:
-        # a line of nothing between the images
-        wide = stack.astype(float) / (255 if stack.dtype == np.uint8 else 1)
-        edge = [(0, 0), (0, 1), (0, 1)] + [(0, 0)] * (stack.ndim - 3)
-        wide = np.pad(wide, edge, constant_values=np.nan)
-        lines = wide.reshape(4, 4, *wide.shape[1:])
-        return np.concatenate([np.concatenate(list(line), axis=1) for line in lines], axis=0)
-
-    figure, axes = plt.subplots(
-        len(rows), 3, figsize=(12, 3.7 * len(rows)), squeeze=False, layout="constrained"
-    )
-    # one scale for all rows, which are there to be compared; a few pixels may lie outside
-    lowest = np.quantile(np.concatenate([one[1].ravel() for one in rows]), 0.01)
-    widest = np.quantile(np.abs(np.concatenate([one[2].ravel() for one in rows])), 0.99)
-    for line, (images, likelihood, ratio) in zip(axes, rows, strict=True):
-        line[0].imshow(tiled(images).squeeze(), cmap="gray", vmin=0, vmax=1)
-        for axis, values, scale in (
-            (line[1], likelihood, {"cmap": "cividis", "vmin": lowest, "vmax": 0}),
-            # white is no difference: negative ratios are told from positive ones
-            (line[2], ratio, {"cmap": "PuOr", "vmin": -widest, "vmax": widest}),
-        ):
-            shown = axis.imshow(tiled(values), **scale)
-            extend = "min" if axis is line[1] else "both"
-            figure.colorbar(shown, ax=axis, label="nats per pixel", extend=extend)
-    heads = ("images", "log p, foreground model", "log ratio, foreground − background")
-    for axis, head in zip(axes[0], heads, strict=True):
-        axis.set_title(head)
-    for axis in axes.flat:
-        axis.set_axis_off()
-    figure.suptitle(title)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _strength(ordered: list[str], reference: str, style: dict[str, dict]) -> dict[str, dict]:
@@ -316,7 +130,7 @@ def roc(
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     _ranking(axis, "AUROC, %", labels)
     axis.grid(alpha=0.3)
-    _save(figure, path)
+    save(figure, path)
 
 
 @plt.rc_context(STYLE)
@@ -326,7 +140,7 @@ def f1(
     """Macro F1 over the share of ID images accepted, a line per method and seed; the legend has the
     best mean at 95 % on top.
 
-    :param table: rows of ``metrics.f1_curve`` with ``method`` and ``seed``
+    :param table: rows of ``open_set.f1_curve`` with ``method`` and ``seed``
     """
     figure, axis = plt.subplots(figsize=(6.4, 5), layout="constrained")
     lines = {
@@ -346,7 +160,7 @@ def f1(
     axis.set(xlabel="ID images accepted, %", ylabel="macro F1 with unknown, %", title=title)
     _ranking(axis, "F1 at 95 %", {name: f"{name}  {100 * heights[name]:.1f}" for name in ordered})
     axis.grid(alpha=0.3)
-    _save(figure, path)
+    save(figure, path)
 
 
 @plt.rc_context(STYLE)
@@ -370,7 +184,7 @@ def trajectory(
     axis.set(xlabel="step", ylabel="AUROC, %", title=title)
     axis.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
     axis.grid(alpha=0.3)
-    _save(figure, path)
+    save(figure, path)
 
 
 @plt.rc_context(STYLE)
@@ -419,7 +233,7 @@ def histograms(
         )
         axis.legend(frameon=False)
     figure.suptitle(title)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _bins(known: np.ndarray, unknown: np.ndarray) -> np.ndarray:
@@ -456,7 +270,7 @@ def calibration(path: str | Path, title: str, rows: pd.DataFrame) -> None:
     ]
     axis.add_patch(Rectangle(corner, 1, 1, fill=False, lw=3, edgecolor=OOD_COLOUR))
     figure.colorbar(image, ax=axis, label="AUROC, %")
-    _save(figure, path)
+    save(figure, path)
 
 
 @plt.rc_context(STYLE)
@@ -484,7 +298,7 @@ def heatmap(path: str | Path, title: str, summary: pd.DataFrame) -> None:
     _write_cells(axis, image, table.to_numpy())
     axis.set_title(title)
     figure.colorbar(image, ax=axis, label="AUROC, %", extend="min")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _write_cells(axis, image, values: np.ndarray) -> None:

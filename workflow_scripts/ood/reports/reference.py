@@ -79,17 +79,18 @@ def _within() -> list[type[Settings]]:
     waiting = [one for section in KINDS for _, one in sorted(kinds(section).items())]
     while waiting:
         for field in waiting.pop(0).model_fields.values():
-            for inner in _inner(field.annotation):
+            for inner in inner_settings(field.annotation):
                 if inner not in found:
                     found[inner] = None
                     waiting.append(inner)
     return list(found)
 
 
-def _inner(annotation: object) -> list[type[Settings]]:
+def inner_settings(annotation: object) -> list[type[Settings]]:
+    """The settings that a type holds."""
     if isinstance(annotation, type) and issubclass(annotation, Settings):
         return [annotation]
-    return [one for part in get_args(annotation) for one in _inner(part)]
+    return [one for part in get_args(annotation) for one in inner_settings(part)]
 
 
 @functools.cache

@@ -2,16 +2,8 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from ood.settings.base import MethodSettings, NamesModel, Positive, Probability, Record, Settings
-
-
-class Covariances(Settings):
-    """How the covariances of classes are made regular."""
-
-    jitter: Positive
-    """What is added to the variances, as many times as it takes to factorise them."""
-    shrinkage: Probability
-    """Share by which a covariance is moved towards its mean variance times 1."""
+from ood.settings.base import MethodSettings, NamesModel, Record
+from ood.settings.class_gaussians import Covariances
 
 
 class Gaussians(MethodSettings, Covariances):

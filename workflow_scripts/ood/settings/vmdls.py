@@ -20,7 +20,7 @@ from ood.settings.base import (
     Width,
     refused,
 )
-from ood.settings.gaussians import Covariances
+from ood.settings.class_gaussians import Covariances
 from ood.settings.training import BatchedEpochs, Epochs
 
 AtLeastTwo = Annotated[int, Field(ge=2)]

@@ -69,7 +69,7 @@ def test_a_touched_folder_changes_nothing_and_a_new_file_is_noticed(scored):
     assert not project.planned(*MADE)
     path = next(project.path("pictures/sub").iterdir())
     path.touch()
-    assert project.planned(*MADE)["prepare_own"] == 1
+    assert project.planned(*MADE)["prepare_user_images"] == 1
     before = project.contents("results/**/*.parquet")
     assert "0 of 2 files are new" in project.run(*MADE)
     assert project.contents("results/**/*.parquet").keys() == before.keys()

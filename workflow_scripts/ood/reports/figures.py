@@ -1,0 +1,31 @@
+"""Figures: one look, written whole, the same bytes each time."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+
+from ood.files import atomic
+
+# Okabe and Ito's palette without yellow, which vanishes on white; dashes tell repeats apart
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000"]
+DASHES = ["-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (4, 4)), (0, (1, 4))]
+# while a picture is drawn, so that whoever imports this module keeps their own; the salt makes the
+# same picture the same file
+STYLE = {"font.size": 11, "figure.dpi": 110, "savefig.dpi": 110, "svg.hashsalt": "ood"}
+UNDATED = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
+
+
+def save(figure, path: str | Path) -> None:
+    shown = figure.get_default_bbox_extra_artists()
+    # those beside axes that keep their size
+    shown += [legend for axis in figure.axes if (legend := axis.get_legend())]
+    kind = Path(path).suffix[1:]
+    with atomic(path) as temporary:
+        figure.savefig(
+            temporary,
+            bbox_inches="tight",
+            bbox_extra_artists=shown,
+            format=kind,
+            metadata=UNDATED[kind],
+        )
+    plt.close(figure)
