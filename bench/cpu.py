@@ -27,6 +27,7 @@ import torch.nn.functional as F
 
 from ood.augmentations.crop_flip import crop_flip
 from ood.augmentations.views import Views
+from ood.config.kinds import settings_of
 from ood.data.images import to_unit
 from ood.detection import classifier as classifiers
 from ood.evaluation import metrics, open_set, tables
@@ -35,6 +36,9 @@ from ood.models import densenet, wide_resnet
 from ood.models.base import Classifier, Normalized
 from ood.models.pixelcnn import PixelCNN, mixture_log_probability
 from ood.models.vae import OneHotCVAE
+from ood.settings.baselines import Baselines
+from ood.settings.training import SGD as SGDSettings
+from ood.settings.training import Adam, Steps
 from ood.training.batches import Batches
 from ood.training.device import Compute
 from ood.training.loop import train
@@ -46,9 +50,13 @@ HALF = Compute(torch.device("cpu"), "bfloat16")
 PAPER = gpu_plan.plan()["speed"]
 # of a training that is timed
 STEPS = 8
-ADAM = {"name": "adam", "learning_rate": 1e-3}
-SGD = {"name": "sgd", "learning_rate": 0.1, "momentum": 0.9, "nesterov": False}
-SGD |= {"weight_decay": 5e-4}
+ADAM = Adam(name="adam", learning_rate=1e-3)
+SGD = SGDSettings(name="sgd", learning_rate=0.1, momentum=0.9, nesterov=False, weight_decay=5e-4)
+
+
+def of_paper(model: str, benchmark: str = "mnist"):
+    """A model's settings at `paper` scale."""
+    return settings_of("models", PAPER[benchmark]["models"][model]["settings"])
 
 
 class Report:
@@ -185,15 +193,18 @@ def compare_scores(report: Report) -> None:
     ways["scikit-learn"] = partial(neighbours.kneighbors, hidden.numpy())
     report.compare("the 50th of 10,000 neighbours, 500 images, D = 512", ways, per=500)
 
-    settings = PAPER["mnist"]["models"]["small_classifier"]["settings"]
-    classifier = classifiers.build(settings).eval().to(memory_format=torch.channels_last)
+    classifier = (
+        classifiers.build(of_paper("small_classifier")).eval().to(memory_format=torch.channels_last)
+    )
     model = baselines.IDLogits(classifier, 10)
-    one = baselines.Baseline({"score": "odin", "temperature": 1000, "epsilon": 0.0014}, model, {})
+    plain = {"pipeline": "baselines", "score": "odin", "classifier": "classifier"}
+    settings = Baselines.read(plain | {"temperature": 1000, "epsilon": 0.0014})
+    one = baselines.Baseline(settings, model, {})
     other, images = theirs.ODIN(model, eps=0.0014, temperature=1000), torch.rand(500, 1, 28, 28)
 
     def ours():
         with torch.no_grad():
-            return one.score(images), one.predict(images)
+            return one.detect(images)
 
     def plain():
         with torch.no_grad():
@@ -226,8 +237,8 @@ def compare_training(report: Report) -> None:
     def ours(build, loss, settings, compute=CPU):
         torch.manual_seed(0)
         network = build(settings).to(memory_format=torch.channels_last).train()
-        data = Batches(images, labels, settings["batch_size"])
-        chosen = {"steps": STEPS, "evaluate_every": STEPS, "optimizer": ADAM}
+        data = Batches(images, labels, settings.batch_size)
+        chosen = Steps(steps=STEPS, evaluate_every=STEPS, batch_size=64, optimizer=ADAM)
         with tempfile.TemporaryDirectory() as folder:
             run = Run(0, compute, Path(folder) / "checkpoint.pt", "")
             train(network, partial(loss, network), data, chosen, run)
@@ -239,9 +250,10 @@ def compare_training(report: Report) -> None:
             lambda net, x, y: loss(net, x, y)["loss"],
             images,
             labels,
-            ADAM | {"fused": fused},
+            ADAM,
             torch.device("cpu"),
-            settings["batch_size"],
+            settings.batch_size,
+            fused=fused,
         )
         for _ in range(STEPS):
             next(taken)
@@ -255,7 +267,6 @@ def compare_training(report: Report) -> None:
     def cvae_loss(module):
         return lambda network, x, y: module.cvae_loss(x, *network(x, y))
 
-    models = PAPER["mnist"]["models"]
     kinds = {
         "classifier": (classifiers.build, cross_entropy),
         "small_classifier": (classifiers.build, cross_entropy),
@@ -265,7 +276,7 @@ def compare_training(report: Report) -> None:
         "vmdls_autoencoder": (vmdls.build_autoencoder, error),
     }
     for name, (build, loss) in kinds.items():
-        settings = models[name]["settings"] | {"batch_size": 64}
+        settings = of_paper(name).model_copy(update={"batch_size": 64})
         ways = {
             "ours": partial(ours, build, loss, settings),
             "a minimal loop": partial(minimal, build, loss, settings, True),
@@ -280,7 +291,7 @@ def compare_training(report: Report) -> None:
 
 def with_small_maps(build, settings):
     """The published padding of 15 makes a net of 103 million parameters."""
-    return build(settings | {"padding": 1})
+    return build(settings.model_copy(update={"padding": 1}))
 
 
 def compare_scoring(report: Report) -> None:
@@ -291,8 +302,7 @@ def compare_scoring(report: Report) -> None:
             network(images)
 
     for name in ("classifier", "small_classifier", "backbone_classifier"):
-        settings = PAPER["mnist"]["models"][name]["settings"]
-        network = classifiers.build(settings).eval().to(memory_format=torch.channels_last)
+        network = classifiers.build(of_paper(name)).eval().to(memory_format=torch.channels_last)
         ways = {"float32": partial(score, network, CPU), "bfloat16": partial(score, network, HALF)}
         report.compare(f"scoring with MNIST's {name}", ways, per=500)
 
@@ -327,7 +337,7 @@ def compare_pixelcnn(report: Report) -> None:
     batch = torch.randint(0, 256, (32, 1, 28, 28)).float()
     optimizers = {
         id(plain): torch.optim.Adam(plain.parameters(), lr=1e-4),
-        id(own): build_optimizer(own.parameters(), ADAM | {"learning_rate": 1e-4}),
+        id(own): build_optimizer(own.parameters(), ADAM.model_copy(update={"learning_rate": 1e-4})),
     }
 
     def step(network, flush, compute=CPU):
@@ -394,8 +404,8 @@ def compare_layouts(report: Report) -> None:
     batch, labels = torch.rand(32, 3, 32, 32), torch.arange(32) % 10
 
     def steps(name, layout, compute):
-        settings = PAPER["cifar10"]["models"]["classifier"]["settings"]
-        settings |= {"architecture": name, "width": 0.5}
+        changes = {"architecture": name, "width": 0.5}
+        settings = of_paper("classifier", "cifar10").model_copy(update=changes)
         network = classifiers.build(settings).to(memory_format=layout).train()
         optimizer = build_optimizer(network.parameters(), ADAM)
         while True:

@@ -34,6 +34,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from ood.config.kinds import settings_of
 from ood.data.images import ImageSet
 from ood.detection import classifier as classifiers
 from ood.detection.contract import run as run_detectors
@@ -96,7 +97,8 @@ class Bench:
     def fit_model(self, one: dict, images: ImageSet, compute: Compute, folder: Path):
         module = importlib.import_module(one["module"])
         inputs = Inputs(images, validation=images, models=self.saved(one, folder))
-        return module.MODELS[one["settings"]["type"]](one["settings"], inputs, self.run(compute))
+        settings = settings_of("models", one["settings"])
+        return module.MODELS[settings.type](settings, inputs, self.run(compute))
 
     # 1. Scores
 
@@ -122,7 +124,8 @@ class Bench:
             inputs = Inputs(
                 images, validation=judged, validation_name="x", models=self.saved(one, folder)
             )
-            fitted = module.fit(one["settings"], inputs, self.run(CPU))
+            settings = settings_of("methods", one["settings"])
+            fitted = module.fit(settings, inputs, self.run(CPU))
             own = self.compute()
             try:
                 on = {
@@ -141,7 +144,7 @@ class Bench:
                 "same_predictions": float((on["cpu"][1] == on["device"][1]).mean()),
                 "passes": worst <= tolerance,
             }
-            module.fit(one["settings"], inputs, self.run(own))
+            module.fit(settings, inputs, self.run(own))
             if hasattr(module, "generate") and one["module"] not in generated:
                 generated.add(one["module"])
                 self.generate(module, one, plan, images, folder)
@@ -155,7 +158,9 @@ class Bench:
         inputs = Inputs(
             images, images, tuple(range(images.labels.max() + 1)), models=self.saved(owner, folder)
         )
-        module.generate(owner["settings"], inputs, self.run(self.compute()))
+        plain = owner["settings"]
+        settings = module.GENERATED_FROM.read(plain.get("generation", plain))
+        module.generate(settings, inputs, self.run(self.compute()))
 
     # 2. Speed
 
@@ -234,7 +239,7 @@ class Bench:
             loss,
             stored,
             labels,
-            settings["optimizer"],
+            settings_of("models", settings).optimizer,
             self.device,
             batch,
         )
@@ -264,7 +269,7 @@ class Bench:
 
     def flops(self, one: dict) -> float:
         """Of a training step, for each image."""
-        network = classifiers.build(one["settings"])
+        network = classifiers.build(settings_of("models", one["settings"]))
         height, width, channels = one["settings"]["shape"]
         with FlopCounterMode(display=False) as counter:
             network(torch.rand(2, channels, height, width)).sum().backward()
@@ -354,11 +359,12 @@ def shortened(one: dict, count: int, epochs: int = 2) -> tuple[ImageSet, dict]:
 
 def minimal(one: dict):
     """The same net and loss without the workflow around them."""
-    settings = one["settings"]
-    kind, classes = settings["type"], settings["n_classes"]
+    settings = settings_of("models", one["settings"])
+    kind, classes = settings.type, settings.n_classes
     if kind in ("classifier", "oodgen_classifier"):
         # as many images beside the ID images as OODGen puts there
-        more = sum(settings.get(f"type{n}_per_batch", 0) for n in (1, 2)) / settings["batch_size"]
+        beside = (getattr(settings, f"type{n}_per_batch", 0) for n in (1, 2))
+        more = sum(beside) / settings.batch_size
 
         def loss(net, x, y):
             repeats = -(-int(len(x) * (1 + more)) // len(x))
@@ -389,8 +395,8 @@ def minimal(one: dict):
     if kind == "csi_encoder":
 
         def loss(net, x, y):
-            batch, _ = csi.draw_views(x, csi.views_of(settings), settings["shift"], 2)
-            return csi.similarity_loss(net(batch)[0], settings["temperature"])
+            batch, _ = csi.draw_views(x, csi.views_of(settings), settings.shift, 2)
+            return csi.similarity_loss(net(batch)[0], settings.temperature)
 
         return csi.Encoder(settings), loss
     if kind == "csi_classifier":

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import timing  # noqa: F401, so that the library is found
 
-from ood.config.benchmarks import Loader, load_yaml
+from ood.config.benchmarks import Loader
+from ood.config.kinds import edges, module_of
+from ood.config.yaml_files import load_yaml
 
 ROOT = Path(__file__).parents[1]
 # ID training images
@@ -20,17 +22,16 @@ INDIFFERENT = ("group", "mutation_rate", "l2")
 def entries(benchmark: str, scale: str) -> dict:
     """A benchmark's models and methods with their modules and the models that they name."""
     changes = {"benchmarks": [benchmark], "scale": scale}
-    loader = Loader(ROOT, load_yaml(ROOT / "config.yaml") | changes)
-    one = loader.benchmarks()[benchmark]
+    one = Loader(ROOT, load_yaml(ROOT / "config.yaml") | changes).benchmarks()[benchmark]
 
     def described(section: str, kind: str) -> dict:
         return {
             name: {
-                "module": loader.modules[section][settings[kind]],
+                "module": module_of(section, settings[kind]),
                 "settings": settings,
-                "models": loader.edges(section, settings),
+                "models": edges(section, settings),
             }
-            for name, settings in getattr(one, section).items()
+            for name, settings in one.section(section).items()
         }
 
     return {"models": described("models", "type"), "methods": described("methods", "pipeline")}

@@ -8,18 +8,16 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from ood.training.optimizers import OPTIMIZERS, SCHEDULE
+from ood.training.optimizers import OPTIMIZERS
 
 MEAN, SD = [0.4914, 0.4824, 0.4467], [0.2471, 0.2435, 0.2616]
 
 
-def minimal_steps(network, loss, images, labels, settings, device, batch_size):
+def minimal_steps(network, loss, images, labels, settings, device, batch_size, **more):
     """A generator that takes one training step each time, as tutorials do: batches of floats are
     copied to the device, the optimiser is PyTorch's default, the loss is read after every step."""
-    options = {k: v for k, v in settings.items() if k not in ("name", *SCHEDULE)}
-    optimizer = OPTIMIZERS[settings["name"]](
-        network.parameters(), lr=options.pop("learning_rate"), **options
-    )
+    kind, options = OPTIMIZERS[settings.name], settings.arguments() | more
+    optimizer = kind(network.parameters(), lr=settings.learning_rate, **options)
     while True:
         order = torch.randperm(len(images))
         for part in order.split(batch_size):

@@ -6,6 +6,8 @@ import gpu
 import peers
 import torch
 
+from ood.config.kinds import settings_of
+
 
 def test_scores_and_speed_are_measured(tmp_path, capsys):
     out = tmp_path / "found.json"
@@ -49,11 +51,11 @@ def test_a_minimal_loop_knows_every_optimiser_of_the_plan():
     seen = set()
     for one in models:
         network = torch.nn.Linear(1, 1)
-        optimizer = one["settings"]["optimizer"]
+        optimizer = settings_of("models", one["settings"]).optimizer
         device = torch.device("cpu")
         taken = peers.minimal_steps(
             network, lambda net, x, y: net(x).mean(), images, labels, optimizer, device, 2
         )
         next(taken)
-        seen.add(optimizer["name"])
+        seen.add(optimizer.name)
     assert seen == {"adam", "sgd", "rmsprop", "adadelta", "lars"}

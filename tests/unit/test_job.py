@@ -119,15 +119,15 @@ def test_a_job_runs_again_after_a_change(snakemake, change):
 def test_who_wrote_an_input_does_not_matter(snakemake):
     snakemake.input = ["config.json"]
 
-    def write(revision, value=1):
+    def rewrite(revision, value=1):
         with open("config.json", "w") as file:
             json.dump({"value": value, "provenance": {"git_revision": revision}}, file)
 
-    write("a")
+    rewrite("a")
     assert write(snakemake)
-    write("b")
+    rewrite("b")
     assert not write(snakemake)
-    write("b", value=2)
+    rewrite("b", value=2)
     assert write(snakemake)
 
 

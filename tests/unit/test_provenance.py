@@ -126,7 +126,7 @@ LIBRARY = {
     "tables/rank.py": METRICS,
     "tables/record.py": f"{TABLES} reports/__init__ reports/studies",
     "tables/book.py": f"{TABLES} reports/__init__ reports/studies",
-    "tables/reference.py": f"{TABLES} reports/__init__ reports/reference settings/training",
+    "tables/reference.py": f"{TABLES} reports/__init__ reports/reference",
     "plots/calibration.py": f"{SCORES} {CURVES}",
     "plots/curves.py": f"{SCORES} {CURVES}",
     "plots/extremes.py": f"{IMAGES} {SCORES} {PICTURES}",

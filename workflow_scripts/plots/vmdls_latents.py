@@ -42,7 +42,7 @@ with job(snakemake):
             def latents(image_set: ImageSet, detector=detector) -> np.ndarray:
                 with torch.no_grad():
                     batch = to_unit(to_tensor(image_set.images).to(chosen.device))
-                    return detector.encoder(batch)[0].cpu().numpy()
+                    return detector.representation.extractor.encoder(batch)[0].cpu().numpy()
 
             found = [latents(one) for one in (training, known, *unknown.values())]
             planes = {
