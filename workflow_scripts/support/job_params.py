@@ -12,6 +12,11 @@ from ood.data import user_images
 from ood.evaluation.made_from import made_from
 from support.plan import Plan
 
+# what only training runs: scores follow from the models that it leaves, byte by byte
+TRAINING = {
+    f"ood/training/{name}.py" for name in ("checkpoint", "lars", "loop", "optimizers", "validation")
+}
+
 
 class Params:
     """Of a plan's jobs; ``w`` is a job's wildcards."""
@@ -128,10 +133,11 @@ class Params:
         return lambda w: self._beyond(script, modules_chosen(*self.plan.entry(w)))
 
     def scoring_code(self, script: str, benchmark: str, methods: list[str]) -> list[str]:
-        """The same of methods and of the models that they score with."""
+        """The same of methods and of the models that they score with, without ``TRAINING``."""
         one = self.plan.benchmarks[benchmark]
         modules = [module for method in methods for module in modules_behind(one, method)]
-        return self._beyond(script, dict.fromkeys(modules))
+        found = self._beyond(script, dict.fromkeys(modules))
+        return [one for one in found if one.partition(" ")[0] not in TRAINING]
 
     def _beyond(self, script: str, modules: Iterable[str]) -> list[str]:
         anyway = provenance.code(self.scripts, script)

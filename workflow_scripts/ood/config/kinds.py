@@ -12,6 +12,8 @@ from ood.settings.base import MethodSettings, ModelSettings, NamesModel, Setting
 KINDS = {"models": "type", "methods": "pipeline"}
 # settings that choose a module by name, with the folder that it lies in
 CHOOSERS = {"architecture": "models", "augmentation": "augmentations"}
+# optimizers that are modules of ``ood.training``
+OPTIMIZERS = ("lars",)
 # the file of nets that methods share; any other is of the method of its name
 SHARED = "classifiers"
 
@@ -61,11 +63,13 @@ def models_named(section: str, plain: dict) -> list[str]:
 
 def modules_chosen(section: str, plain: dict) -> list[str]:
     """The library's modules that settings choose: that of the model or method, and those that
-    ``CHOOSERS`` name."""
+    ``CHOOSERS`` and ``OPTIMIZERS`` name."""
     chosen = [module_of(section, plain[KINDS[section]])]
     for key, folder in CHOOSERS.items():
         if key in plain:
             chosen.append(f"ood.{folder}.{plain[key]}")
+    if (name := plain.get("optimizer", {}).get("name")) in OPTIMIZERS:
+        chosen.append(f"ood.training.{name}")
     return chosen
 
 

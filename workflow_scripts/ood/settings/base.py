@@ -195,10 +195,20 @@ class MethodSettings(Settings):
         return False
 
 
+# modules of `ood/models` with `Features`
 Architecture = Literal[
-    "airbench", "convnet", "densenet", "mnist_conv", "resnet18", "resnet50", "timm", "toynet",
-    "two_conv", "vgg", "wide_resnet",
-]  # fmt: skip
+    "airbench",
+    "convnet",
+    "densenet",
+    "mnist_conv",
+    "resnet18",
+    "resnet50",
+    "timm",
+    "toynet",
+    "two_conv",
+    "vgg",
+    "wide_resnet",
+]
 Augmentation = Literal["none", "crop_flip", "shift_flip", "rotate_crop"]
 Depth = Literal[10, 16, 22, 28, 34, 40, 52, 64, 76, 88, 100]
 

@@ -1,5 +1,6 @@
 """Optimizers by name, and the learning rate after each step."""
 
+import importlib
 import math
 from collections.abc import Iterable
 
@@ -8,52 +9,11 @@ from torch import nn
 
 from ood.settings.training import Schedule
 
-
-class LARS(torch.optim.Optimizer):
-    """Layer-wise adaptive rates (You, Gitman, Ginsburg, arXiv 1708.03888) on SGD with momentum.
-
-    For each tensor p with gradient g: r = trust |p| / (|g| + weight_decay |p| + eps), 1 where p or
-    g is 0; v <- momentum v + r (g + weight_decay p); p <- p - lr v. Biases and batch norms too, as
-    CSI has it.
-    """
-
-    def __init__(
-        self,
-        parameters: Iterable[nn.Parameter],
-        lr: float,
-        momentum: float = 0.9,
-        weight_decay: float = 0.0,
-        trust: float = 1e-3,
-        eps: float = 1e-8,
-    ):
-        options = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
-        super().__init__(parameters, options | {"trust": trust, "eps": eps})
-
-    @torch.no_grad()
-    def step(self) -> None:
-        for group in self.param_groups:
-            values = [value for value in group["params"] if value.grad is not None]
-            slopes, decay = [value.grad for value in values], group["weight_decay"]
-            size, slope = (torch.stack(torch._foreach_norm(one)) for one in (values, slopes))
-            ratio = group["trust"] * size / (slope + decay * size + group["eps"])
-            ratio = torch.where((size > 0) & (slope > 0), ratio, 1.0)
-            change = torch._foreach_add(slopes, values, alpha=decay)
-            torch._foreach_mul_(change, list(ratio.unbind()))
-            for value in values:
-                if not self.state[value]:
-                    self.state[value]["velocity"] = torch.zeros_like(value)
-            velocities = [self.state[value]["velocity"] for value in values]
-            torch._foreach_mul_(velocities, group["momentum"])
-            torch._foreach_add_(velocities, change)
-            torch._foreach_add_(values, velocities, alpha=-group["lr"])
-
-
 OPTIMIZERS = {
     "adam": torch.optim.Adam,
     "rmsprop": torch.optim.RMSprop,
     "adadelta": torch.optim.Adadelta,
     "sgd": torch.optim.SGD,
-    "lars": LARS,
 }
 
 
@@ -64,11 +24,18 @@ FUSED = ("adam", "sgd")
 def build_optimizer(
     parameters: Iterable[nn.Parameter], settings: Schedule
 ) -> torch.optim.Optimizer:
-    """One of ``OPTIMIZERS``, at the learning rate that the schedule starts from."""
+    """The optimizer at the learning rate that the schedule starts from."""
     options = settings.arguments()
     if settings.name in FUSED:
         options["fused"] = True
-    return OPTIMIZERS[settings.name](parameters, lr=settings.learning_rate, **options)
+    return optimizer_of(settings.name)(parameters, lr=settings.learning_rate, **options)
+
+
+def optimizer_of(name: str) -> type[torch.optim.Optimizer]:
+    """PyTorch's, or one of our own, by name: only those who choose it depend on it."""
+    if name in OPTIMIZERS:
+        return OPTIMIZERS[name]
+    return getattr(importlib.import_module(f"ood.training.{name}"), name.upper())
 
 
 def learning_rate(settings: Schedule, done: int, total: int) -> float:
