@@ -1,4 +1,4 @@
-"""Before `make` runs the workflow: what a killed run left is put away, where no other is alive in
+"""Before `make` runs the workflow: what a killed run left is removed, where no other is alive in
 this folder: Snakemake's lock, and files that were not finished."""
 
 import subprocess
