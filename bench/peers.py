@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from ood.training.optimizers import optimizer_of
+from ood.training.optimizers import arguments, optimizer_of
 
 MEAN, SD = [0.4914, 0.4824, 0.4467], [0.2471, 0.2435, 0.2616]
 
@@ -16,7 +16,7 @@ MEAN, SD = [0.4914, 0.4824, 0.4467], [0.2471, 0.2435, 0.2616]
 def minimal_steps(network, loss, images, labels, settings, device, batch_size, **more):
     """A generator that takes one training step each time, as tutorials do: batches of floats are
     copied to the device, the optimiser is PyTorch's default, the loss is read after every step."""
-    kind, options = optimizer_of(settings.name), settings.arguments() | more
+    kind, options = optimizer_of(settings.name), arguments(settings) | more
     optimizer = kind(network.parameters(), lr=settings.learning_rate, **options)
     while True:
         order = torch.randperm(len(images))

@@ -22,6 +22,8 @@ from ood.errors import InputError
 from ood.files import check_places
 from ood.layout import SUFFIXES, Seed, figure
 from support.failures import Failures, pass_on_signals
+from support.figures import Figures
+from support.job_code import Code
 from support.job_inputs import Inputs, files_of_dataset
 from support.job_params import Params
 from support.jobs import TABLES, Jobs
@@ -37,7 +39,8 @@ try:
         SOURCES |= dict.fromkeys(load_yaml(Path(PATH)), str(PATH).removeprefix(f"{ROOT}/"))
     SOURCES |= dict.fromkeys(workflow.config_settings.config, "--config")
     PLAN = Plan(Loader(ROOT, config, sources=SOURCES))
-    INPUTS, PARAMS, JOBS = Inputs(PLAN), Params(PLAN, SCRIPTS), Jobs(PLAN)
+    INPUTS, PARAMS, CODE = Inputs(PLAN), Params(PLAN, SCRIPTS), Code(PLAN, SCRIPTS)
+    JOBS, FIGURES = Jobs(PLAN), Figures(PLAN)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 

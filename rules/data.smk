@@ -34,7 +34,7 @@ rule prepare:
     conda:
         "../envs/environment.yaml"
     params:
-        **PARAMS.code("data/prepare.py"),
+        **CODE.of("data/prepare.py"),
         decoder=lambda w: REGISTRY[w.dataset].decoder,
         files=lambda w: {
             file: REGISTRY[files_of_dataset(w)].files[file].digest
@@ -63,7 +63,7 @@ rule prepare_user_images:
     conda:
         "../envs/environment.yaml"
     params:
-        **PARAMS.code("data/prepare_user_images.py"),
+        **CODE.of("data/prepare_user_images.py"),
         about=lambda w: PLAN.user_images[w.dataset],
         stamp=PARAMS.stamp,
     script:
@@ -84,7 +84,7 @@ rule generate_noise:
     conda:
         "../envs/environment.yaml"
     params:
-        **PARAMS.code("data/generate_noise.py"),
+        **CODE.of("data/generate_noise.py"),
         classes=None,
     script:
         "../workflow_scripts/data/generate_noise.py"

@@ -22,7 +22,7 @@ if config["study"]:
         conda:
             "../envs/environment.yaml"
         params:
-            **PARAMS.code("tables/record.py"),
+            **CODE.of("tables/record.py"),
             study=config["study"],
             root=os.path.relpath(ROOT),
         script:
@@ -42,7 +42,7 @@ rule book:
     conda:
         "../envs/environment.yaml"
     params:
-        **PARAMS.code("tables/book.py"),
+        **CODE.of("tables/book.py"),
         root=os.path.relpath(ROOT),
     script:
         "../workflow_scripts/tables/book.py"
@@ -65,7 +65,7 @@ rule reference:
     conda:
         "../envs/environment.yaml"
     params:
-        **PARAMS.code("tables/reference.py"),
+        **CODE.of("tables/reference.py"),
         root=os.path.relpath(ROOT),
     script:
         "../workflow_scripts/tables/reference.py"

@@ -25,7 +25,7 @@ rule train:
     resources:
         **requests("train"),
     params:
-        **PARAMS.code("models/train.py"),
+        **CODE.of("models/train.py"),
         module=PARAMS.module,
         settings=PLAN.settings,
         models=PARAMS.edges,
@@ -33,7 +33,7 @@ rule train:
         classes=PARAMS.classes,
         validation=None,
         precision=config["precision"],
-        chosen=PARAMS.chosen_code("models/train.py"),
+        chosen=CODE.chosen("models/train.py"),
     script:
         "../workflow_scripts/models/train.py"
 
@@ -71,14 +71,14 @@ rule generate:
     resources:
         **requests("score"),
     params:
-        **PARAMS.code("models/generate.py"),
+        **CODE.of("models/generate.py"),
         module=PARAMS.module,
         settings=PLAN.settings,
         models=PARAMS.edges,
         classes=PARAMS.classes,
         validation=None,
         precision=config["precision"],
-        chosen=PARAMS.chosen_code("models/generate.py"),
+        chosen=CODE.chosen("models/generate.py"),
     script:
         "../workflow_scripts/models/generate.py"
 
@@ -112,7 +112,7 @@ rule fit:
     resources:
         **requests("train"),
     params:
-        **PARAMS.code("models/fit.py"),
+        **CODE.of("models/fit.py"),
         module=PARAMS.module,
         settings=PLAN.settings,
         models=PARAMS.edges,
@@ -120,6 +120,6 @@ rule fit:
         classes=PARAMS.classes,
         validation=None,
         precision=config["precision"],
-        chosen=PARAMS.chosen_code("models/fit.py"),
+        chosen=CODE.chosen("models/fit.py"),
     script:
         "../workflow_scripts/models/fit.py"

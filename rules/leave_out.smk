@@ -55,7 +55,7 @@ PICTURES["temperatures"] = {
     "names": lambda benchmark: [
         f"{method}/{ood}"
         for method in ENSEMBLES[benchmark] * ("oracle" in PLAN.config.protocols)
-        for ood in JOBS.ood_names(benchmark)
+        for ood in FIGURES.ood_names(benchmark)
     ],
     "inputs": lambda w: INPUTS.score_files(
         w.benchmark, PLAN.config.seeds[:1], ENSEMBLES[w.benchmark], ".oracle"

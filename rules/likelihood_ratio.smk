@@ -38,7 +38,7 @@ PICTURES["pixel_maps"] = {
     "names": lambda benchmark: [
         f"{method}/{ood}"
         for method in WITH_BACKGROUND[benchmark]
-        for ood in JOBS.ood_names(benchmark)
+        for ood in FIGURES.ood_names(benchmark)
     ],
     "inputs": lambda w: INPUTS.test_sets(w)
     | INPUTS.detector_files(w.benchmark, PLAN.config.seeds[0], WITH_BACKGROUND[w.benchmark]),

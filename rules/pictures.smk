@@ -3,25 +3,25 @@
 PICTURES |= {
     "curves": {
         "tested": False,
-        "names": JOBS.trained,
+        "names": FIGURES.trained,
         "inputs": lambda w: {
             "files": [
                 f"results/{PLAN.config.scale}/{w.benchmark}/{name}/history.csv"
-                for name in JOBS.trained(w.benchmark)
+                for name in FIGURES.trained(w.benchmark)
             ]
         },
     },
     "roc": {
-        "names": JOBS.ood_names,
+        "names": FIGURES.ood_names,
         "inputs": lambda w: INPUTS.score_files(w.benchmark, PLAN.config.seeds, PLAN.of(w).methods),
         "methods": lambda b: list(PLAN.benchmarks[b].methods),
     },
     "f1": {
-        "names": lambda b: JOBS.ood_names(b) * bool(JOBS.classifying(b)),
+        "names": lambda b: FIGURES.ood_names(b) * bool(FIGURES.classifying(b)),
         "inputs": lambda w: INPUTS.score_files(
-            w.benchmark, PLAN.config.seeds, JOBS.classifying(w.benchmark)
+            w.benchmark, PLAN.config.seeds, FIGURES.classifying(w.benchmark)
         ),
-        "methods": JOBS.classifying,
+        "methods": FIGURES.classifying,
         "table": True,
     },
     "histograms": {
@@ -31,11 +31,11 @@ PICTURES |= {
         ),
     },
     "trajectory": {
-        "names": lambda b: JOBS.ood_names(b) * bool(JOBS.with_trajectory(b)),
+        "names": lambda b: FIGURES.ood_names(b) * bool(FIGURES.with_trajectory(b)),
         "inputs": lambda w: INPUTS.score_files(
-            w.benchmark, PLAN.config.seeds, JOBS.with_trajectory(w.benchmark), ".oracle"
+            w.benchmark, PLAN.config.seeds, FIGURES.with_trajectory(w.benchmark), ".oracle"
         ),
-        "methods": JOBS.with_trajectory,
+        "methods": FIGURES.with_trajectory,
     },
     "extremes": {
         "names": lambda b: [f"{ood}/{method}" for method, ood in JOBS.ranked(b)],
@@ -99,9 +99,9 @@ for BENCHMARK in PLAN.benchmarks:
             resources:
                 **(requests("score") if ONE.get("heavy") else {}),
             params:
-                **PARAMS.code(f"plots/{KIND}.py"),
+                **CODE.of(f"plots/{KIND}.py"),
                 **(
-                    {"styled": JOBS.all_methods(), "reference": PLAN.config.reference}
+                    {"styled": FIGURES.all_methods(), "reference": PLAN.config.reference}
                     if "methods" in ONE
                     else {}
                 ),

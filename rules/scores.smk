@@ -36,13 +36,13 @@ for BENCHMARK, JOB, METHODS, SUFFIX in JOBS.scoring():
         resources:
             **requests("score"),
         params:
-            **PARAMS.code("evaluation/score.py"),
+            **CODE.of("evaluation/score.py"),
             methods=PARAMS.scored(BENCHMARK, METHODS),
             datasets=PLAN.sets[BENCHMARK],
             suffix=SUFFIX,
             classes=PARAMS.classes,
             precision=config["precision"],
-            chosen=PARAMS.scoring_code("evaluation/score.py", BENCHMARK, METHODS),
+            chosen=CODE.scoring("evaluation/score.py", BENCHMARK, METHODS),
         script:
             "../workflow_scripts/evaluation/score.py"
 
@@ -56,7 +56,7 @@ for BENCHMARK, SUFFIX in JOBS.evaluation():
         input:
             [RUN.scores("{method}", dataset, SUFFIX) for dataset in PLAN.sets[BENCHMARK]],
         output:
-            update([RUN.metrics("{method}", name, SUFFIX) for name in JOBS.ood_names(BENCHMARK)]),
+            update([RUN.metrics("{method}", name, SUFFIX) for name in FIGURES.ood_names(BENCHMARK)]),
         log:
             f"{LOG.folder}/metrics/{{method}}{SUFFIX}.log",
         wildcard_constraints:
@@ -66,7 +66,7 @@ for BENCHMARK, SUFFIX in JOBS.evaluation():
         conda:
             "../envs/environment.yaml"
         params:
-            **PARAMS.code("evaluation/evaluate.py"),
+            **CODE.of("evaluation/evaluate.py"),
             pairs=PARAMS.pairs,
             test_scores_seen=PARAMS.test_scores_seen,
             suffix=SUFFIX,
@@ -104,7 +104,7 @@ for BENCHMARK in PLAN.benchmarks:
         conda:
             "../envs/environment.yaml"
         params:
-            **PARAMS.code("evaluation/describe.py"),
+            **CODE.of("evaluation/describe.py"),
             scale=PLAN.config.scale,
             made_from=lambda w: {
                 method: PARAMS.made_from(w.benchmark, method) for method in PLAN.of(w).methods
@@ -144,7 +144,7 @@ for BENCHMARK in JOBS.compared():
         conda:
             "../envs/environment.yaml"
         params:
-            **PARAMS.code("tables/compare.py"),
+            **CODE.of("tables/compare.py"),
             references=lambda w: JOBS.against_reference(w.benchmark),
             methods=lambda w: {
                 method: PARAMS.made_from(w.benchmark, method)["digest"]

@@ -24,7 +24,7 @@ rule tables:
     conda:
         "../envs/environment.yaml"
     params:
-        **PARAMS.code("tables/gather.py"),
+        **CODE.of("tables/gather.py"),
         metrics=JOBS.metrics(),
         root=os.path.relpath(ROOT),
         positive=config["positive"],
@@ -64,7 +64,7 @@ for BENCHMARK in [one for one in PLAN.benchmarks if JOBS.ranked(one)]:
         conda:
             "../envs/environment.yaml"
         params:
-            **PARAMS.code("tables/rank.py"),
+            **CODE.of("tables/rank.py"),
             ranked=JOBS.ranked(BENCHMARK),
             parts=PARAMS.parts,
             classes=PARAMS.class_names,

@@ -13,7 +13,7 @@ from ood import provenance
 from ood.config.benchmarks import Loader
 from ood.config.kinds import settings_of
 from ood.config.yaml_files import load_yaml
-from support.job_params import Params
+from support.job_code import Code
 from support.jobs import Jobs
 from support.plan import Plan
 
@@ -30,15 +30,15 @@ class Wildcards(SimpleNamespace):
 def rules():
     """The code files of every rule, by what it does and to what."""
     plan = Plan(Loader(ROOT, load_yaml(ROOT / "config.yaml")))
-    params, one, found = Params(plan, SCRIPTS), plan.benchmarks["digits"], {}
+    counted, one, found = Code(plan, SCRIPTS), plan.benchmarks["digits"], {}
 
     def count(name, script, chosen=()):
-        code = [value.partition(" ")[0] for value in params.code(script).values()]
+        code = [value.partition(" ")[0] for value in counted.of(script).values()]
         code += [value.partition(" ")[0] for value in chosen]
         found.setdefault(name, set()).update(code)
 
     def add(name, script, **wildcards):
-        chosen = params.chosen_code(script)(Wildcards(benchmark="digits", **wildcards))
+        chosen = counted.chosen(script)(Wildcards(benchmark="digits", **wildcards))
         count(name, script, chosen)
 
     for name, plain in one.models.items():
@@ -54,7 +54,7 @@ def rules():
     script = "evaluation/score.py"
     for _, _, methods, _ in Jobs(plan).scoring():
         pipeline = one.methods[methods[0]]["pipeline"]
-        count(f"score {pipeline}", script, params.scoring_code(script, "digits", methods))
+        count(f"score {pipeline}", script, counted.scoring(script, "digits", methods))
     for path in SCRIPTS.glob("*/*.py"):
         room = path.parent.name
         if room in ("data", "tables", "plots"):
@@ -111,6 +111,6 @@ def test_some_edits_by_hand(file, rules_that_run):
 
 
 def test_each_file_counts_as_a_parameter_of_its_own():
-    params = Params(SimpleNamespace(), SCRIPTS).code("models/train.py")
+    params = Code(SimpleNamespace(), SCRIPTS).of("models/train.py")
     assert params["code_ood_files_py"].startswith("ood/files.py ")
     assert len(params) == len(provenance.code(SCRIPTS, "models/train.py"))

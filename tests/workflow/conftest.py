@@ -16,7 +16,7 @@ from PIL import Image
 from recipes import edit_recipe
 
 ROOT = Path(__file__).parents[2]
-PARTS = ["Snakefile", "config.yaml", "rules", "workflow_scripts", "schemas", "benchmarks"]
+PARTS = ["Snakefile", "config.yaml", "rules", "workflow_scripts", "benchmarks"]
 PARTS += ["profiles", "envs"]
 TINY = """\
 title: Digits 0-2 against digits 6-7 and noise

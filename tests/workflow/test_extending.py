@@ -28,7 +28,7 @@ def put_in(project, kind, name, text):
 
 def test_the_skeletons_of_a_dataset_a_backbone_a_score_and_a_method_run(fresh, tmp_path):
     blocks = re.findall(r'```(\w+) title="([^"]+)"\n(.*?)```', PAGE, re.S)
-    assert len(blocks) == 11
+    assert len(blocks) == 10
     for block in blocks:
         put_in(fresh, *block)
     folder = tmp_path / "mirror" / "tiles"

@@ -135,7 +135,7 @@ def test_a_dead_address_tells_where_to_put_the_file(fresh):
         digest = hashlib.md5(content).hexdigest()
         text = re.sub(rf'("{name}": )"\w+"', rf'\1"{digest}"', text, count=1)
     registry.write_text(text)
-    downloads = fresh.path("workflow_scripts/ood/download.py")
+    downloads = fresh.path("workflow_scripts/ood/data/download.py")
     downloads.write_text(downloads.read_text().replace("ATTEMPTS = 3", "ATTEMPTS = 1"))
 
     target = "data/prepared/8x8x1/mnist/test.npz"

@@ -70,13 +70,15 @@ def _closure(folder: Path, path: Path) -> frozenset[Path]:
     return frozenset(found)
 
 
-# says where results lie, not what is in them; Snakemake sees by itself that a path changed
-PLACES = "ood/layout.py"
+# do not count: what says where results lie, not what is in them (Snakemake sees by itself that a
+# path changed), and what settings may be (what they are, is a parameter)
+PLACES, ALLOWED = "ood/layout.py", "ood/settings/"
+# of these files, those that say how settings are read
+READERS = {"ood/settings/__init__.py", "ood/settings/base.py"}
 
 
 def code(folder: Path, *names: str) -> dict[str, str]:
-    """The meaning of files and of all local ones that they import, by path from ``folder``;
-    ``PLACES`` left out.
+    """The meaning of files and of all local ones that they import, by path from ``folder``.
 
     :param names: paths from ``folder``, or modules; what is no file there is left out
     """
@@ -85,10 +87,12 @@ def code(folder: Path, *names: str) -> dict[str, str]:
         path = folder / name if name.endswith(".py") else _module_file(folder, name)
         if path is not None and path.is_file():
             found |= _closure(folder, path)
-    return {
-        str(path.relative_to(folder)): _parsed(path)[0]
-        for path in sorted(found - {folder / PLACES})
-    }
+    names = {str(path.relative_to(folder)): path for path in sorted(found)}
+    return {name: _parsed(path)[0] for name, path in names.items() if _counts(name)}
+
+
+def _counts(name: str) -> bool:
+    return name != PLACES and (not name.startswith(ALLOWED) or name in READERS)
 
 
 def content_digest(path: str | Path) -> str:

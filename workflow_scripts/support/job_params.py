@@ -1,21 +1,13 @@
 """Parameters of jobs: what Snakemake compares, beside the input files, to see what is due."""
 
-import re
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ood import provenance
-from ood.config.graph import marks_behind, modules_behind
+from ood.config.graph import marks_behind
 from ood.config.image_sets import overlap
-from ood.config.kinds import KINDS, edges, module_of, modules_chosen, settings_of
+from ood.config.kinds import KINDS, edges, module_of, settings_of
 from ood.data import user_images
 from ood.evaluation.made_from import made_from
 from support.plan import Plan
-
-# what only training runs: scores follow from the models that it leaves, byte by byte
-TRAINING = {
-    f"ood/training/{name}.py" for name in ("checkpoint", "lars", "loop", "optimizers", "validation")
-}
 
 
 class Params:
@@ -115,31 +107,3 @@ class Params:
 
     def made_from(self, benchmark: str, method: str) -> dict:
         return made_from(self.plan.config, self.scripts, self.plan.benchmarks[benchmark], method)
-
-    def code(self, *names: str) -> dict[str, str]:
-        """What scripts, and modules that they import, mean: parameters of a rule, one a file.
-
-        They stand in for Snakemake's own trigger, which goes by time and does not follow imports;
-        the reason for a rerun shows the files that changed.
-        """
-        return {
-            "code_" + re.sub(r"\W", "_", file): f"{file} {meaning}"
-            for file, meaning in provenance.code(self.scripts, *names).items()
-        }
-
-    def chosen_code(self, script: str) -> Callable[[object], list[str]]:
-        """The same of what settings choose by name: the module of a model or method, its net, its
-        augmentation."""
-        return lambda w: self._beyond(script, modules_chosen(*self.plan.entry(w)))
-
-    def scoring_code(self, script: str, benchmark: str, methods: list[str]) -> list[str]:
-        """The same of methods and of the models that they score with, without ``TRAINING``."""
-        one = self.plan.benchmarks[benchmark]
-        modules = [module for method in methods for module in modules_behind(one, method)]
-        found = self._beyond(script, dict.fromkeys(modules))
-        return [one for one in found if one.partition(" ")[0] not in TRAINING]
-
-    def _beyond(self, script: str, modules: Iterable[str]) -> list[str]:
-        anyway = provenance.code(self.scripts, script)
-        found = provenance.code(self.scripts, *modules).items()
-        return [f"{file} {meaning}" for file, meaning in found if file not in anyway]

@@ -1,4 +1,4 @@
-"""The pages of docs/ that follow from schemas, recipes and the registry."""
+"""The pages of docs/ that follow from the types of settings, recipes and the registry."""
 
 from support.job import job
 

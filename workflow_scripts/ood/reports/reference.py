@@ -20,7 +20,15 @@ from ood.config.recipes import Family, at_scale, families
 from ood.config.yaml_files import load_yaml
 from ood.data.registry import ID_NOISES, NOISES, REGISTRY, Dataset
 from ood.evaluation.tables import markdown
-from ood.settings.base import FROM_BENCHMARK, NamesModel, Normalization, Settings, Weights, Where
+from ood.settings.base import (
+    FROM_BENCHMARK,
+    ModuleOf,
+    NamesModel,
+    Normalization,
+    Settings,
+    Weights,
+    Where,
+)
 
 WRITTEN = "Written by `snakemake reference --cores 1` from"
 
@@ -130,6 +138,8 @@ def _needed(field: FieldInfo) -> str:
 def _allowed(field: FieldInfo) -> str:
     """What a field takes, in words."""
     for mark in field.metadata:
+        if isinstance(mark, ModuleOf):
+            return ", ".join(f"`{name}`" for name in mark.names())
         if isinstance(mark, NamesModel):
             name = f"of a model of type `{mark.kind}`"
             return f"names {name}s, or a grid's" if mark.one_of_each else f"name {name}"

@@ -1,12 +1,16 @@
 """What all settings have in common."""
 
 import difflib
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+LIBRARY = Path(__file__).parents[1]
 
 Count = Annotated[int, Field(ge=1)]
 FromZero = Annotated[int, Field(ge=0)]
@@ -57,6 +61,40 @@ class NamesModel:
 
     kind: str
     one_of_each: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class ModuleOf:
+    """Marks a text that names a module of the library, or something else that is allowed.
+
+    :param folder: below ``ood/``
+    :param marker: what such a module has in its text; ``{name}`` stands for its own
+    """
+
+    folder: str
+    marker: str
+    also: str | None = None
+
+    def names(self) -> list[str]:
+        """The modules that are there: a new one need not be written down."""
+        return _modules(self.folder, self.marker) + [self.also] * (self.also is not None)
+
+    def check(self, value: str) -> str:
+        if value not in self.names():
+            raise refused(f"{value!r}{nearest(value, self.names())}")
+        return value
+
+    def __get_pydantic_core_schema__(self, source: object, handler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+
+@functools.cache
+def _modules(folder: str, marker: str) -> list[str]:
+    return sorted(
+        path.stem
+        for path in (LIBRARY / folder).glob("*.py")
+        if marker.format(name=path.stem) in path.read_text()
+    )
 
 
 @dataclass(frozen=True)
@@ -195,21 +233,8 @@ class MethodSettings(Settings):
         return False
 
 
-# modules of `ood/models` with `Features`
-Architecture = Literal[
-    "airbench",
-    "convnet",
-    "densenet",
-    "mnist_conv",
-    "resnet18",
-    "resnet50",
-    "timm",
-    "toynet",
-    "two_conv",
-    "vgg",
-    "wide_resnet",
-]
-Augmentation = Literal["none", "crop_flip", "shift_flip", "rotate_crop"]
+Architecture = Annotated[str, ModuleOf("models", "class Features(")]
+Augmentation = Annotated[str, ModuleOf("augmentations", "def {name}(", "none")]
 Depth = Literal[10, 16, 22, 28, 34, 40, 52, 64, 76, 88, 100]
 
 

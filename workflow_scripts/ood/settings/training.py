@@ -43,14 +43,6 @@ class Schedule(Settings):
     linear: Share | None = None
     """The learning rate falls in a straight line, after the warm-up, to so many times itself."""
 
-    def arguments(self) -> dict:
-        """What PyTorch's optimizer is told beside the learning rate."""
-        return {
-            name: value
-            for name, value in self.plain().items()
-            if name not in Schedule.model_fields and name != "name"
-        }
-
 
 class Adam(Schedule):
     """torch.optim.Adam."""

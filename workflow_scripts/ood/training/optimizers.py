@@ -25,10 +25,19 @@ def build_optimizer(
     parameters: Iterable[nn.Parameter], settings: Schedule
 ) -> torch.optim.Optimizer:
     """The optimizer at the learning rate that the schedule starts from."""
-    options = settings.arguments()
+    options = arguments(settings)
     if settings.name in FUSED:
         options["fused"] = True
     return optimizer_of(settings.name)(parameters, lr=settings.learning_rate, **options)
+
+
+def arguments(settings: Schedule) -> dict:
+    """What an optimizer is told beside its learning rate."""
+    return {
+        name: value
+        for name, value in settings.plain().items()
+        if name not in Schedule.model_fields and name != "name"
+    }
 
 
 def optimizer_of(name: str) -> type[torch.optim.Optimizer]:
