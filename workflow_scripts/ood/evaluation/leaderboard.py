@@ -145,71 +145,11 @@ def leaderboard_text(
     :param positive: which images FPR95 takes for the positive ones, ``id`` or ``ood``
     """
     fpr95 = {"id": "fpr95", "ood": "fpr95_ood_positive"}[positive]
-
-    def percent(*values: float) -> list[str]:
-        return [f"{100 * value:.1f}" for value in values]
-
-    def cell(one: pd.Series, name: str) -> str:
-        if pd.isna(one[f"{name}_mean"]):
-            return "–"
-        text, deviation = percent(one[f"{name}_mean"], one[f"{name}_sd"])
-        if pd.notna(one[f"{name}_sd"]):
-            text += f" ± {deviation}"
-        if name == "auroc":
-            text += f" {outward(one['auroc_low'], one['auroc_high'])}"
-        return text
-
-    def ranks(one: pd.Series) -> str:
-        best, worst = one["rank_best"], one["rank_worst"]
-        if pd.isna(best):
-            return "–"
-        return f"{best}" if best == worst else f"{best}–{worst}"
-
     parts = []
     for (benchmark, scale), rows in leaderboard.groupby(["benchmark", "scale"], sort=True):
-        groups = list(dict.fromkeys(rows["group"]))
-        protocols = rows["protocol"].nunique() > 1
-        header = ["rank", "method", *["protocol"] * protocols, "seeds", "sets", "ID accuracy"]
-        header += [f"{name} {group}" for group in groups for name in ("AUROC", "FPR95")]
-        lines, flags = [], {}
-        # a method that was not judged on the first group is behind those that were
-        methods = list(dict.fromkeys(zip(rows["method"], rows["protocol"], strict=True)))
-        for method, protocol in sorted(methods, key=lambda one: _place(rows, groups[0], *one)):
-            mine = rows[(rows["method"] == method) & (rows["protocol"] == protocol)]
-            of_group = {one["group"]: one for _, one in mine.iterrows()}
-            lead = next(iter(of_group.values()))
-            seeds = [one["n_seeds"] for one in of_group.values()]
-            line = [ranks(lead) if groups[0] in of_group else "–", method, *[protocol] * protocols]
-            line += ["–".join(map(str, dict.fromkeys([min(seeds), max(seeds)])))]
-            line += [
-                " + ".join(str(of_group[g]["n_sets"]) if g in of_group else "0" for g in groups)
-            ]
-            line.append(cell(lead, "id_accuracy"))
-            if lead["tuned_on"] != "nothing":
-                flags.setdefault(f"tuned on {lead['tuned_on']}", {})[method] = None
-            for group in groups:
-                known = of_group.get(group)
-                line += ["–" if known is None else cell(known, name) for name in ("auroc", fpr95)]
-            lines.append(line)
-            for flag in filter(None, "; ".join(mine["flags"]).split("; ")):
-                flags.setdefault(flag, {})[method] = None
-        parts.append(f"## {benchmark} ({scale} scale)")
-        parts.append(markdown(header, lines))
-        every = rows["method"].nunique()
-        noted = [
-            f"* {flag}: {'all methods' if len(whom) == every else ', '.join(whom)}"
-            for flag, whom in flags.items()
-        ]
-        noted += [
-            f"* in no average of {group}: {text}"
-            for group in groups
-            for text in dict.fromkeys(rows.loc[rows["group"] == group, "left_out"])
-            if text
-        ]
-        ranked = rows[rows["rank_best"].notna() & (rows["group"] == groups[0])]
-        if (ranked["n_seeds"] == 1).all():
-            noted.append("* one seed: the ranks do not know how much seeds differ")
-        parts += ["\n".join(noted)] if noted else []
+        parts += [f"## {benchmark} ({scale} scale)", _table(rows, fpr95)]
+        if notes := _notes(rows):
+            parts.append("\n".join(notes))
     if left_out:
         listed = "\n".join(f"* {name}: {count}" for name, count in left_out.items())
         parts.append(
@@ -218,6 +158,85 @@ def leaderboard_text(
         )
     convention = CONVENTION if positive == "id" else CONVENTION.replace(*OOD_POSITIVE)
     return "\n\n".join([*parts, convention])
+
+
+def _in_order(rows: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
+    """Method, protocol and rows; a method that was not judged on the first group is behind those
+    that were."""
+    first = rows["group"].iloc[0]
+    methods = list(dict.fromkeys(zip(rows["method"], rows["protocol"], strict=True)))
+    return [
+        (method, protocol, rows[(rows["method"] == method) & (rows["protocol"] == protocol)])
+        for method, protocol in sorted(methods, key=lambda one: _place(rows, first, *one))
+    ]
+
+
+def _table(rows: pd.DataFrame, fpr95: str) -> str:
+    """A line for each method of a benchmark."""
+    groups = list(dict.fromkeys(rows["group"]))
+    protocols = rows["protocol"].nunique() > 1
+    header = ["rank", "method", *["protocol"] * protocols, "seeds", "sets", "ID accuracy"]
+    header += [f"{name} {group}" for group in groups for name in ("AUROC", "FPR95")]
+    lines = []
+    for method, protocol, mine in _in_order(rows):
+        of_group = {one["group"]: one for _, one in mine.iterrows()}
+        lead = next(iter(of_group.values()))
+        seeds = [one["n_seeds"] for one in of_group.values()]
+        sets = (str(of_group[g]["n_sets"]) if g in of_group else "0" for g in groups)
+        line = [_ranks(lead) if groups[0] in of_group else "–", method, *[protocol] * protocols]
+        line += ["–".join(map(str, dict.fromkeys([min(seeds), max(seeds)]))), " + ".join(sets)]
+        line.append(_cell(lead, "id_accuracy"))
+        for group in groups:
+            one = of_group.get(group)
+            line += ["–" if one is None else _cell(one, name) for name in ("auroc", fpr95)]
+        lines.append(line)
+    return markdown(header, lines)
+
+
+def _notes(rows: pd.DataFrame) -> list[str]:
+    """What is to be known of a benchmark's lines: flags, sets that are in no average, seeds."""
+    groups, every = list(dict.fromkeys(rows["group"])), rows["method"].nunique()
+    flags: dict[str, dict[str, None]] = {}
+    for method, _, mine in _in_order(rows):
+        tuned_on = mine["tuned_on"].iloc[0]
+        if tuned_on != "nothing":
+            flags.setdefault(f"tuned on {tuned_on}", {})[method] = None
+        for flag in filter(None, "; ".join(mine["flags"]).split("; ")):
+            flags.setdefault(flag, {})[method] = None
+    notes = [
+        f"* {flag}: {'all methods' if len(whom) == every else ', '.join(whom)}"
+        for flag, whom in flags.items()
+    ]
+    notes += [
+        f"* in no average of {group}: {text}"
+        for group in groups
+        for text in dict.fromkeys(rows.loc[rows["group"] == group, "left_out"])
+        if text
+    ]
+    ranked = rows[rows["rank_best"].notna() & (rows["group"] == groups[0])]
+    if (ranked["n_seeds"] == 1).all():
+        notes.append("* one seed: the ranks do not know how much seeds differ")
+    return notes
+
+
+def _cell(one: pd.Series, name: str) -> str:
+    """Mean, deviation and, of the AUROC, the interval, in percent."""
+    mean, deviation = one[f"{name}_mean"], one[f"{name}_sd"]
+    if pd.isna(mean):
+        return "–"
+    text = f"{100 * mean:.1f}"
+    if pd.notna(deviation):
+        text += f" ± {100 * deviation:.1f}"
+    if name == "auroc":
+        text += f" {outward(one['auroc_low'], one['auroc_high'])}"
+    return text
+
+
+def _ranks(one: pd.Series) -> str:
+    best, worst = one["rank_best"], one["rank_worst"]
+    if pd.isna(best):
+        return "–"
+    return f"{best}" if best == worst else f"{best}–{worst}"
 
 
 def _place(rows: pd.DataFrame, group: str, method: str, protocol: str) -> int:
