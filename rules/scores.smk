@@ -56,7 +56,14 @@ for BENCHMARK, SUFFIX in JOBS.evaluation():
         input:
             [RUN.scores("{method}", dataset, SUFFIX) for dataset in PLAN.sets[BENCHMARK]],
         output:
-            update([RUN.metrics("{method}", name, SUFFIX) for name in FIGURES.ood_names(BENCHMARK)]),
+            update(
+                [
+                    RUN.metrics("{method}", name, SUFFIX)
+                    for name in [*FIGURES.ood_names(BENCHMARK), layout.MADE_FROM]
+                ]
+            ),
+            # what is needed to use a detector outside of the workflow
+            about=update([RUN.detector("{method}", layout.ABOUT)] * (not SUFFIX)),
         log:
             f"{LOG.folder}/metrics/{{method}}{SUFFIX}.log",
         wildcard_constraints:
@@ -72,52 +79,11 @@ for BENCHMARK, SUFFIX in JOBS.evaluation():
             suffix=SUFFIX,
             scale=PLAN.config.scale,
             bootstrap=config["bootstrap"],
-        script:
-            "../workflow_scripts/evaluation/evaluate.py"
-
-
-for BENCHMARK in PLAN.benchmarks:
-
-    rule:
-        "Say what each detector is and what its metrics follow from: for its use outside, and for the tables."
-        name:
-            name_of("describe", BENCHMARK)
-        input:
-            [
-                RUN.scores(method, PLAN.benchmarks[BENCHMARK].dataset)
-                for method in PLAN.benchmarks[BENCHMARK].methods
-            ],
-        output:
-            update(
-                [
-                    path
-                    for method in PLAN.benchmarks[BENCHMARK].methods
-                    for path in JOBS.described(RUN, BENCHMARK, method)
-                ]
-            ),
-        log:
-            f"{LOG.folder}/describe.log",
-        wildcard_constraints:
-            benchmark=BENCHMARK,
-        group:
-            "compare"
-        conda:
-            "../envs/environment.yaml"
-        params:
-            **CODE.of("evaluation/describe.py"),
-            scale=PLAN.config.scale,
-            made_from=lambda w: {
-                method: PARAMS.made_from(w.benchmark, method) for method in PLAN.of(w).methods
-            },
-            suffixes=lambda w: {
-                method: [SUFFIXES[one] for one in JOBS.protocols_of(w.benchmark, method)]
-                for method in PLAN.of(w).methods
-            },
-            detectors=lambda w: PARAMS.scored(w.benchmark, list(PLAN.of(w).methods)),
-            known=PARAMS.known,
+            made_from=lambda w: PARAMS.made_from(w.benchmark, w.method),
+            detector=lambda w: PARAMS.scored(w.benchmark, [w.method])[w.method] | PARAMS.known(w),
             precision=config["precision"],
         script:
-            "../workflow_scripts/evaluation/describe.py"
+            "../workflow_scripts/evaluation/evaluate.py"
 
 
 for BENCHMARK in JOBS.compared():

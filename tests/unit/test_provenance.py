@@ -120,7 +120,6 @@ LIBRARY = {
     "models/generate.py": f"{RUNS} {PICTURES}",
     "evaluation/score.py": f"{RUNS} {SCORES} detection/__init__ detection/contract detection/files",
     "evaluation/evaluate.py": f"{METRICS} evaluation/open_set",
-    "evaluation/describe.py": METRICS,
     "tables/compare.py": METRICS,
     "tables/gather.py": f"{TABLES} evaluation/leaderboard reports/__init__ reports/overview",
     "tables/rank.py": METRICS,

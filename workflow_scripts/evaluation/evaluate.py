@@ -5,6 +5,7 @@ from ood.evaluation import metrics, open_set
 from ood.evaluation.scores import load_about, load_scores
 from ood.files import save_json
 from ood.layout import Seed
+from support.descriptions import ABOUT_DETECTORS, describe
 from support.job import job
 
 
@@ -47,7 +48,8 @@ with job(snakemake, several=True) as work:
     params, wildcards = snakemake.params, snakemake.wildcards
     suffix, oracle = params.suffix, params.suffix == ".oracle"
     seed = Seed.of(params.scale, wildcards.benchmark, wildcards.seed)
-    shared = {name: value for name, value in params.items() if name != "pairs"}
+    aside = ("pairs", *ABOUT_DETECTORS)
+    shared = {name: value for name, value in params.items() if name not in aside}
     known, about = None, None
     for ood, pair in params.pairs.items():
         path = seed.metrics(wildcards.method, ood, suffix)
@@ -97,3 +99,4 @@ with job(snakemake, several=True) as work:
         }
         with work.make(path, key) as temporary:
             save_json(temporary, row | {"provenance": work.provenance()})
+    describe(work, snakemake, seed)

@@ -3,7 +3,7 @@
 from ood.config.graph import scored_together
 from ood.config.kinds import KINDS
 from ood.errors import InputError
-from ood.layout import ABOUT, AGAINST_REFERENCE, MADE_FROM, SUFFIXES, Seed
+from ood.layout import AGAINST_REFERENCE, MADE_FROM, SUFFIXES, Seed
 from support.plan import Plan
 
 # what a method's jobs must leave so that a protocol can judge it
@@ -79,12 +79,6 @@ class Jobs:
             for protocol in self.protocols_of(benchmark, method)
             for name in [*one.ood, MADE_FROM]
         ]
-
-    def described(self, seed: Seed, benchmark: str, method: str) -> list[str]:
-        """What a method's metrics were made from, by protocol, and what its detector is."""
-        suffixes = [SUFFIXES[protocol] for protocol in self.protocols_of(benchmark, method)]
-        made_from = [seed.metrics(method, MADE_FROM, suffix) for suffix in suffixes]
-        return [*made_from, seed.detector(method, ABOUT)]
 
     def comparisons(self) -> list[str]:
         return [
