@@ -1,5 +1,5 @@
-"""What a detector is, for whoever uses it outside of the workflow, and what its metrics follow from,
-for the tables: would today's settings and code make them again?"""
+"""What a detector is, for whoever uses it outside of the workflow; and what its metrics follow
+from, for the tables: would today's settings and code make them again?"""
 
 from ood.evaluation.metrics import threshold_at
 from ood.evaluation.scores import load_scores
