@@ -6,6 +6,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from ood.errors import InputError
@@ -157,6 +158,64 @@ def test_bootstrap_intervals_contain_the_point_and_cover():
         # P(OOD > ID) of N(.8, 1.3) against N(0, 1)
         covered += found["auroc_low"] <= 0.68712 <= found["auroc_high"]
     assert covered >= 52
+
+
+@pytest.mark.parametrize("count", [2, 3, 20, 360])
+def test_perfect_separation_is_no_certainty(count):
+    found = metrics.evaluate(np.arange(count) - 1e6, np.arange(float(count)))
+    assert (found["auroc"], found["fpr95"]) == (1, 0)
+    assert found["auroc_high"] == 1
+    # with as many images out of place as the rule of three allows, the area would be lower
+    assert 1 - 6 / count < found["auroc_low"] < 1 - 0.3 / count
+    assert found["fpr95_low"] == 0
+    assert found["fpr95_high"] > 1 / count
+    worst = metrics.evaluate(np.arange(float(count)), np.arange(count) - 1e6)
+    assert worst["auroc_low"] == 0
+    assert worst["auroc_high"] == pytest.approx(1 - found["auroc_low"])
+
+
+def test_newcombes_interval_solves_its_equation():
+    """|A - t| = z sqrt(V(t)) at both ends, of an example with other numbers on both sides."""
+    z = NormalDist().inv_cdf(0.975)
+    ends = metrics._newcombe(0.9, 30, 50, 0.95)
+    for t in ends:
+        many = (30 + 50) / 2 - 1
+        variance = t * (1 - t) * (1 + many * ((1 - t) / (2 - t) + t / (1 + t))) / (30 * 50)
+        assert abs(0.9 - t) == pytest.approx(z * math.sqrt(variance), rel=1e-9)
+    assert ends[0] < 0.9 < ends[1]
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.95, 20), (0.95, 360), (0.8, 50), (0.95, 60_000)])
+def test_the_threshold_s_ranks_are_the_binomial_s(share, count):
+    low, high = metrics._ranks(share, count, 0.95)
+    law = binom(count, share)
+    assert law.cdf(low - 1) < 0.025 <= law.cdf(low)
+    if high is None:
+        assert law.cdf(count - 1) < 0.975
+    else:
+        assert law.cdf(high - 2) < 0.975 <= law.cdf(high - 1)
+
+
+@pytest.mark.parametrize(("true", "count"), [(0.9, 360), (0.999, 360), (0.99, 20)])
+def test_intervals_cover_at_the_edge(true, count):
+    generator = np.random.default_rng(0)
+    shift = math.sqrt(2) * NormalDist().inv_cdf(true)
+    accepted = NormalDist().cdf(NormalDist().inv_cdf(0.95) - shift)
+    covered = np.zeros(2)
+    for _ in range(200):
+        pair = generator.normal(size=count), generator.normal(shift, 1, count)
+        found = metrics.evaluate(*pair)
+        covered += [
+            found["auroc_low"] <= true <= found["auroc_high"],
+            found["fpr95_low"] <= accepted <= found["fpr95_high"],
+        ]
+    # 95 % less three standard errors of 200 draws
+    assert (covered / 200 > 0.90).all()
+
+
+def test_many_equal_scores_are_flagged():
+    ind, ood = np.repeat([0.0, *np.arange(1, 16)], [7, *[1] * 15]), np.arange(5.0, 13.0)
+    assert metrics.evaluate(ind, ood)["flags"] == ["tied"]
 
 
 def test_roc_curve_has_the_aurocs_area():

@@ -51,7 +51,7 @@ ROOMS = {
     "reports": "figures plots image_plots overview studies reference",
     "settings": "base training class_gaussians classifiers gaussians baselines cmg csi leave_out "
     "likelihood_ratio oodgen pytorch_ood vmdls",
-    "training": "lars device model_files run optimizers batches validation checkpoint loop",
+    "training": "lars device health model_files run optimizers batches validation checkpoint loop",
 }
 
 

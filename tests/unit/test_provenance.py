@@ -115,7 +115,7 @@ LIBRARY = {
     "data/generate_noise.py": f"{IMAGES} data/noise",
     "data/prepare.py": f"{IMAGES} data/decode",
     "data/prepare_user_images.py": f"{IMAGES} data/decode data/user_images",
-    "models/train.py": RUNS,
+    "models/train.py": f"{RUNS} training/health",
     "models/fit.py": RUNS,
     "models/generate.py": f"{RUNS} {PICTURES}",
     "evaluation/score.py": f"{RUNS} {SCORES} detection/__init__ detection/contract detection/files",

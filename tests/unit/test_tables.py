@@ -207,7 +207,7 @@ def test_the_overview_has_the_published_number_of_the_same_protocol_if_there_is_
             "confidence": ["verified", "verified", "recalled from memory", "verified"],
         }
     )
-    table = overview_table(tables.metrics_table(paths), published).set_index("ood_set")
+    table = overview_table(tables.metrics_table(paths), published, ORDERS).set_index("ood_set")
     assert table.loc["a", ["auroc", "published", "difference"]].tolist() == [85, 80, 5]
     assert table.loc["a", "auroc_sd"] == pytest.approx(7.07)
     assert table["published_protocol"].fillna("").tolist() == ["final", "oracle, unchecked", ""]

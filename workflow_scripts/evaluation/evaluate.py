@@ -77,6 +77,8 @@ with job(snakemake, several=True) as work:
                 result["flags"].append(f"{what} is a stand-in for {replaced}")
             if bad := load_about(file)["unreadable"]:
                 result["flags"].append(f"{what} lacks {bad} unreadable picture{'s' * (bad > 1)}")
+        if pair["group"] == "near" and result["auroc"] == 1:
+            result["flags"].append("perfect on a near set?")
         result["flags"] += [f"images of {one}" for one in pair["lists"]]
         result["flags"] += about["flags"]
         tuned_on = about["record"]["tuned_on"]

@@ -19,14 +19,13 @@ with job(snakemake) as work:
         run = model_inputs.run(snakemake, work, chosen, snakemake.wildcards.method, folder)
         # the validation protocol takes every model as it was in its best epoch
         best = bool(snakemake.wildcards.get("chosen"))
-        fitted = method.fit(
-            settings_of("methods", plain), model_inputs.inputs(snakemake, best), run
-        )
+        settings, inputs = settings_of("methods", plain), model_inputs.inputs(snakemake, best)
+        fitted = method.fit(settings, inputs, run)
     save_model(output.detector, fitted.content)
     save_model(output.snapshots, fitted.snapshots)
     record = work.provenance() | model_inputs.device(chosen, snakemake.threads)
     known = {"record": asdict(fitted.record), "parameters": fitted.parameters}
-    known |= {"flags": fitted.flags, **fitted.facts}
+    known |= {"flags": [*fitted.flags, *inputs.flags()], **fitted.facts}
     # that it is this method's, and this detector's
     known |= {"settings": plain, "detector": checksum(output.detector)}
     save_json(output.config, known | {"provenance": record})

@@ -91,6 +91,11 @@ def find_made_from(results: Path) -> list[Path]:
     return sorted(results.glob(f"*/*/seed*/metrics/*/{MADE_FROM}*.json"))
 
 
+def find_models(results: Path) -> list[Path]:
+    """What is known of each trained model."""
+    return sorted(results.glob("*/*/seed*/models/*/config.json"))
+
+
 def find_costs(results: Path) -> list[tuple[Path, Seed, str]]:
     """Snakemake's benchmark files, with the seed's results and the kind of work."""
     found = []

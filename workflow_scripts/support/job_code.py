@@ -11,7 +11,8 @@ from support.plan import Plan
 
 # what only training runs: scores follow from the models that it leaves, byte by byte
 TRAINING = {
-    f"ood/training/{name}.py" for name in ("checkpoint", "lars", "loop", "optimizers", "validation")
+    f"ood/training/{name}.py"
+    for name in ("checkpoint", "health", "lars", "loop", "optimizers", "validation")
 }
 
 

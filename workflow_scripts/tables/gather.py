@@ -33,10 +33,11 @@ with job(snakemake):
         ("comparisons.csv", tables.comparisons_table(found)),
         ("published.csv", tables.published_table(summary, published)),
         ("costs.csv", tables.costs_table(Path("results"))),
+        ("health.csv", tables.health_table(Path("results"))),
     ):
         save_csv(table, outputs[name])
     with atomic(outputs["overview.html"]) as temporary:
-        overview = overview_table(metrics, published)
+        overview = overview_table(metrics, published, orders)
         temporary.write_text(overview_page(overview))
     with atomic(outputs["leaderboard.md"]) as temporary:
         temporary.write_text(

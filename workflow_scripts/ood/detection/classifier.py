@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ood.augmentations import by_name
+from ood.data.images import ImageSet
 from ood.detection.contract import FeatureCache
 from ood.errors import InputError
 from ood.models.base import Classifier, Normalized, Resized
@@ -17,6 +18,7 @@ from ood.settings.classifiers import Classifier as ClassifierSettings
 from ood.settings.classifiers import Net
 from ood.training.batches import batches
 from ood.training.device import Compute
+from ood.training.health import class_health
 from ood.training.loop import train
 from ood.training.model_files import TrainingResult, restore
 from ood.training.run import Inputs, Run
@@ -105,5 +107,13 @@ def fit(
     return network.eval(), trained
 
 
+def health(
+    network: Classifier, settings: Net, image_set: ImageSet, compute: Compute
+) -> dict[str, float]:
+    """What its predictions of training images say."""
+    return class_health(network, settings.n_classes, image_set, compute)
+
+
 NETWORKS = {"classifier": build}
 MODELS = {"classifier": fit}
+HEALTH = {"classifier": health}

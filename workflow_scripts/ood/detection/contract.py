@@ -1,10 +1,14 @@
 """The contract of a method, and the one way to score an image set.
 
-A method's module has ``MODELS``, what it trains, by type: ``fit(settings, inputs, run)`` gives the
-network and what its training leaves; ``NETWORKS``, by type too: ``build(settings)``, the network
-with fresh weights; and for its detectors ``fit(settings, inputs, run)`` ->
-``Fitted`` and ``load(content, compute)`` -> ``Detector``. Settings are typed, those of
-``ood.settings``. Where these say so, the module also has
+A method's module has, for its detectors, ``fit(settings, inputs, run)`` -> ``Fitted`` and
+``load(content, compute)`` -> ``Detector``. For its models it has, by type,
+
+* ``MODELS``: ``fit(settings, inputs, run)``, the network and what its training leaves;
+* ``NETWORKS``: ``build(settings)``, the network with fresh weights;
+* ``HEALTH``, perhaps: ``measure(network, settings, images, compute)``, facts of
+  ``ood.training.health`` from a few of its training images.
+
+Settings are typed, those of ``ood.settings``. Where these say so, the module also has
 ``at_snapshot(detector, state)``, the detector with a state or settings that the ``oracle`` protocol
 chooses from, and ``generate(settings, inputs, run)`` -> ``PseudoOOD``, with the settings that are
 ``GENERATED_FROM``.

@@ -1,7 +1,7 @@
 """The detectors of a method, from the files that its jobs have left."""
 
 import importlib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from ood.config.kinds import settings_of
@@ -45,14 +45,12 @@ def restore(
                 return [saved(name) for name in named]
             return TrainedModel(seed.model_folder(named))
 
-        models = {key: saved(named) for key, named in about["models"].items()}
-        fitting = Run(0, compute, Path(), "", snapshots=oracle)
-        fitted = module.fit(
-            settings_of("methods", about["settings"]), Inputs(models=models), fitting
-        )
+        inputs = Inputs(models={key: saved(named) for key, named in about["models"].items()})
+        settings, run = settings_of("methods", about["settings"]), Run(0, compute, Path(), "")
+        fitted = module.fit(settings, inputs, replace(run, snapshots=oracle))
         content, snapshots = fitted.content, fitted.snapshots
         known = {"record": asdict(fitted.record), "parameters": fitted.parameters}
-        known["flags"] = fitted.flags
+        known["flags"] = [*fitted.flags, *inputs.flags()]
     detector = module.load(content, compute)
     known = {name: known[name] for name in ("record", "parameters", "flags")}
     if not oracle:

@@ -13,7 +13,11 @@ import numpy as np
 
 from ood.errors import InputError
 
-BOOTSTRAPPED = ("fpr95", "fpr80", "fpr95_ood_positive", "aupr_in", "aupr_out")
+BOOTSTRAPPED = ("aupr_in", "aupr_out")
+# rates at a threshold, with the share of the other images that it accepts
+RATES = {"fpr95": 0.95, "fpr80": 0.80, "fpr95_ood_positive": 0.95}
+# with fewer images out of place than this, DeLong's variance is too small to be relied on
+FEW = 12
 
 
 class Ranking:
@@ -53,8 +57,44 @@ def _auroc(count_id: np.ndarray, count_ood: np.ndarray) -> float:
 
 def _fpr(accepted_id: np.ndarray, accepted_ood: np.ndarray, share: float) -> float:
     """Share of OOD accepted where ``share`` of ID is; ties at the threshold are accepted."""
-    threshold = np.searchsorted(accepted_id, at_least(share, int(accepted_id[-1])))
-    return int(accepted_ood[threshold]) / int(accepted_ood[-1])
+    rank = at_least(share, int(accepted_id[-1]))
+    return _accepted(accepted_id, accepted_ood, rank) / int(accepted_ood[-1])
+
+
+def _accepted(accepted_id: np.ndarray, accepted_ood: np.ndarray, rank: int) -> int:
+    """How many OOD images are accepted where so many ID images are."""
+    return int(accepted_ood[np.searchsorted(accepted_id, rank)])
+
+
+@cache
+def _ranks(share: float, count: int, confidence: float) -> tuple[int, int | None]:
+    """Ranks of the order statistics that the ``share`` quantile lies between, from the binomial
+    distribution; 0, or None, where no image is so far out."""
+    below = np.arange(count, 0, -1)
+    logs = np.append(0.0, np.cumsum(np.log(below / (count - below + 1) * (1 - share) / share)))
+    cumulated = np.cumsum(np.exp(logs + count * math.log(share))[::-1])
+    tail = (1 - confidence) / 2
+    high = int(np.searchsorted(cumulated, 1 - tail)) + 1
+    return int(np.searchsorted(cumulated, tail)), high if high <= count else None
+
+
+def _fpr_interval(
+    accepted_id: np.ndarray, accepted_ood: np.ndarray, share: float, confidence: float
+) -> tuple[float, float]:
+    """Of ``_fpr``: Wilson's interval of the share of OOD images, joined with the rates at the ends
+    of the threshold's own interval (MOVER, Zou and Donner 2008). Too few ID images to know the
+    threshold's upper end leave the rate's at 1."""
+    n_id, n_ood = int(accepted_id[-1]), int(accepted_ood[-1])
+    rate, below, above = _wilson(
+        _accepted(accepted_id, accepted_ood, at_least(share, n_id)), n_ood, confidence
+    )
+    low, high = _ranks(share, n_id, confidence)
+    least = _accepted(accepted_id, accepted_ood, low) / n_ood if low else 0.0
+    most = _accepted(accepted_id, accepted_ood, high) / n_ood if high else 1.0
+    return (
+        max(0.0, rate - math.hypot(rate - below, rate - least)),
+        min(1.0, rate + math.hypot(above - rate, most - rate)),
+    )
 
 
 def _precision(true: np.ndarray, false: np.ndarray) -> np.ndarray:
@@ -81,16 +121,27 @@ class _Curves:
     def bootstrapped(self) -> dict[str, float]:
         """The metrics of ``BOOTSTRAPPED``."""
         return {
-            "fpr95": _fpr(self.accepted_id, self.accepted_ood, 0.95),
-            "fpr80": _fpr(self.accepted_id, self.accepted_ood, 0.80),
-            "fpr95_ood_positive": _fpr(self.flagged_ood, self.flagged_id, 0.95),
             "aupr_in": float((self.gained_id * self.precision_in).sum()) / self.n_id,
             "aupr_out": float((self.gained_ood * self.precision_out).sum()) / self.n_ood,
         }
 
+    def _sides(self, rate: str) -> tuple[np.ndarray, np.ndarray]:
+        """The images that a rate's threshold accepts a share of, and the others, cumulated."""
+        if rate == "fpr95_ood_positive":
+            return self.flagged_ood, self.flagged_id
+        return self.accepted_id, self.accepted_ood
+
+    def intervals(self, confidence: float) -> dict[str, tuple[float, float]]:
+        """Of ``RATES``."""
+        return {
+            name: _fpr_interval(*self._sides(name), share, confidence)
+            for name, share in RATES.items()
+        }
+
     def point(self) -> dict[str, float]:
         """Every metric but the AUROC."""
-        found = self.bootstrapped()
+        found = {name: _fpr(*self._sides(name), share) for name, share in RATES.items()}
+        found |= self.bootstrapped()
         for name, gained, precision in (
             ("aupr_in_trapezoid", self.gained_id, self.precision_in),
             ("aupr_out_trapezoid", self.gained_ood, self.precision_out),
@@ -128,9 +179,42 @@ def auroc_standard_error(ranking: Ranking) -> float:
     )
 
 
-def _interval(centre: float, error: float, confidence: float) -> tuple[float, float]:
-    half = NormalDist().inv_cdf(0.5 + confidence / 2) * error
-    return max(0.0, centre - half), min(1.0, centre + half)
+def auroc_interval(ranking: Ranking, auroc: float, confidence: float = 0.95) -> tuple[float, float]:
+    """DeLong's interval on the scale of log A / (1 - A) (Pepe 2003, section 5.2).
+
+    With fewer than ``FEW`` images out of place it is widened to Newcombe's (2006, method 5), which
+    does not shrink to a point where the sets are apart; with one image in a set that alone is left.
+    """
+    wide = _newcombe(auroc, ranking.n_id, ranking.n_ood, confidence)
+    error = auroc_standard_error(ranking)
+    if not (0 < auroc < 1 and error > 0):
+        return wide
+    half = NormalDist().inv_cdf(0.5 + confidence / 2) * error / (auroc * (1 - auroc))
+    logit = math.log(auroc / (1 - auroc))
+    low, high = (1 / (1 + math.exp(-(logit + side * half))) for side in (-1, 1))
+    best = 1.0 if auroc >= 0.5 else 0.0
+    if min(int((one != best).sum()) for one in placements(ranking)) < FEW:
+        return min(low, wide[0]), max(high, wide[1])
+    return low, high
+
+
+def _newcombe(auroc: float, n_id: int, n_ood: int, confidence: float) -> tuple[float, float]:
+    """The areas from which this one is no farther than it may be, with the variance of Hanley and
+    McNeil for exponential scores and half as many images (Newcombe 2006, method 5)."""
+    squared, many = NormalDist().inv_cdf(0.5 + confidence / 2) ** 2, (n_id + n_ood) / 2 - 1
+
+    def too_far(area: float) -> bool:
+        more = many * ((1 - area) / (2 - area) + area / (1 + area))
+        return (auroc - area) ** 2 > squared * area * (1 - area) * (1 + more) / (n_id * n_ood)
+
+    def end(outside: float) -> float:
+        inside = auroc
+        for _ in range(60):
+            middle = (outside + inside) / 2
+            outside, inside = (middle, inside) if too_far(middle) else (outside, middle)
+        return inside
+
+    return (end(0.0) if auroc > 0 else 0.0), (end(1.0) if auroc < 1 else 1.0)
 
 
 def _wilson(count: int, total: int, confidence: float) -> tuple[float, float, float]:
@@ -239,11 +323,14 @@ def bootstrap(
 
 
 def flags(ranking: Ranking, auroc: float) -> list[str]:
-    """``degenerate``: more than half of all images share one score; ``reversed?``: AUROC < .5."""
-    largest = int((ranking.count_id + ranking.count_ood).max())
+    """``degenerate``: more than half of all images share one score; ``tied``: a fifth do;
+    ``reversed?``: AUROC < .5."""
+    share = int((ranking.count_id + ranking.count_ood).max()) / (ranking.n_id + ranking.n_ood)
     found = []
-    if 2 * largest > ranking.n_id + ranking.n_ood:
+    if share > 0.5:
         found.append("degenerate")
+    elif share > 0.2 and ranking.n_id + ranking.n_ood >= 20:
+        found.append("tied")
     if auroc < 0.5:
         found.append("reversed?")
     return found
@@ -256,7 +343,7 @@ def evaluate(
 
     :param scores_id: float64 ``[n_id]``, larger = more OOD
     :param scores_ood: float64 ``[n_ood]``
-    :param resamples: bootstrap resamples for the intervals other than the AUROC's; 0 for none
+    :param resamples: bootstrap resamples for the intervals of the AUPR; 0 for none
     :return: ``n_id``, ``n_ood``, the metrics in [0, 1], ``<metric>_low`` and ``<metric>_high``,
         ``infinite`` (number of infinite scores) and ``flags``
     :raises InputError: if a set is empty or holds NaN
@@ -264,14 +351,15 @@ def evaluate(
     ranking = Ranking(scores_id, scores_ood)
     result = {"n_id": ranking.n_id, "n_ood": ranking.n_ood}
     result["auroc"] = _auroc(ranking.count_id, ranking.count_ood)
-    result |= _Curves(ranking.count_id, ranking.count_ood).point()
+    curves = _Curves(ranking.count_id, ranking.count_ood)
+    result |= curves.point()
     result |= detection_error(ranking, confidence)
-    result["auroc_low"], result["auroc_high"] = _interval(
-        result["auroc"], auroc_standard_error(ranking), confidence
-    )
+    intervals = {"auroc": auroc_interval(ranking, result["auroc"], confidence)}
+    intervals |= curves.intervals(confidence)
     if resamples:
-        for name, (low, high) in bootstrap(ranking, resamples, confidence).items():
-            result[f"{name}_low"], result[f"{name}_high"] = low, high
+        intervals |= bootstrap(ranking, resamples, confidence)
+    for name, (low, high) in intervals.items():
+        result[f"{name}_low"], result[f"{name}_high"] = low, high
     result["infinite"] = int(np.isinf(scores_id).sum() + np.isinf(scores_ood).sum())
     result["flags"] = flags(ranking, result["auroc"])
     return result

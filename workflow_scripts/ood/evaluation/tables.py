@@ -9,9 +9,9 @@ import pandas as pd
 
 from ood.errors import InputError
 from ood.evaluation.made_from import UpToDate
-from ood.evaluation.metrics import BOOTSTRAPPED
+from ood.evaluation.metrics import BOOTSTRAPPED, RATES
 from ood.files import load_json
-from ood.layout import Seed, find_costs
+from ood.layout import Seed, find_costs, find_models
 
 KEYS = ["benchmark", "scale", "id_dataset", "method", "ood_set", "ood_dataset", "group"]
 KEYS += ["protocol", "tuned_on"]
@@ -35,7 +35,7 @@ MEASURES = [
 ]
 INTERVALS = [
     f"{measure}_{end}"
-    for measure in ("auroc", "detection_error", *BOOTSTRAPPED)
+    for measure in ("auroc", "detection_error", *RATES, *BOOTSTRAPPED)
     for end in ("low", "high")
 ]
 # missing for a method that does not classify, or without bootstrap; any other is in every file
@@ -163,6 +163,23 @@ def _run_facts(run: Path) -> dict:
         if config.exists():
             facts["parameters"] = load_json(config)["parameters"]
     return facts
+
+
+def health_table(results: Path) -> pd.DataFrame:
+    """A row for each fact of a model's health after its ``first`` epoch and at its end (``last``);
+    ``flags`` say what is bad, see ``ood.training.health``."""
+    rows = []
+    for path in find_models(results):
+        known, (scale, benchmark, seed) = load_json(path), Seed.containing(path).place
+        own = [flag for flag in known.get("flags", []) if flag.startswith(f"{path.parent.name}: ")]
+        flags = "; ".join(flag.partition(": ")[2] for flag in own)
+        for when, facts in known.get("health", {}).items():
+            values = {k: v for k, v in facts.items() if k != "layers"}
+            values |= {f"dead units of {k}": v for k, v in facts.get("layers", {}).items()}
+            for fact, value in values.items():
+                rows.append([benchmark, scale, seed, path.parent.name, when, fact, value, flags])
+    columns = ["benchmark", "scale", "seed", "model", "epoch", "fact", "value", "flags"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def outward(low: float, high: float) -> str:

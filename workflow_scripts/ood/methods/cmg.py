@@ -25,6 +25,7 @@ from ood.models.vae import CVAE
 from ood.settings.cmg import CMG, CMGCVAE
 from ood.training.batches import Batches, batches
 from ood.training.device import Compute
+from ood.training.health import of_latents
 from ood.training.loop import train
 from ood.training.model_files import TrainingResult, cpu_state, restore
 from ood.training.run import Inputs, Run, derive_seed
@@ -85,8 +86,17 @@ def fit_cvae(settings: CMGCVAE, inputs: Inputs, run: Run) -> tuple[CVAE, Trainin
     return cvae.eval(), trained
 
 
+def cvae_health(
+    cvae: CVAE, settings: CMGCVAE, image_set: ImageSet, compute: Compute
+) -> dict[str, float]:
+    """Whether the latent holds anything."""
+    mean, log_variance = compute.batched(cvae.encode, to_tensor(image_set.images), CHUNK)
+    return of_latents(mean, log_variance)
+
+
 NETWORKS = {"cmg_cvae": build_cvae}
 MODELS = {"cmg_cvae": fit_cvae}
+HEALTH = {"cmg_cvae": cvae_health}
 
 
 # Class-mixed generation

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ood.augmentations.views import Views
-from ood.data.images import ImageSet
+from ood.data.images import ImageSet, to_tensor, to_unit
 from ood.detection import classifier as classifiers
 from ood.detection.contract import Detector, FeatureCache, Fitted
 from ood.detection.logit_scores import largest_probability
@@ -27,6 +27,7 @@ from ood.models.base import Classifier, Head
 from ood.settings.csi import CSI, CSIClassifier, CSIEncoder
 from ood.training.batches import Batches, batches, tensors
 from ood.training.device import Compute, state_digest
+from ood.training.health import class_health
 from ood.training.loop import train
 from ood.training.model_files import TrainingResult, restore
 from ood.training.run import Inputs, Run, derive_seed
@@ -245,8 +246,34 @@ def fit_head(
     return network.eval(), trained
 
 
+def encoder_health(
+    network: Encoder, settings: CSIEncoder, image_set: ImageSet, compute: Compute
+) -> dict[str, float]:
+    """``positives_over_negatives``: the mean cosine of two views of an image, less that of views of
+    different images; both are 1 where the encoder has collapsed."""
+    images = to_unit(to_tensor(image_set.images).to(compute.device))
+    views = views_of(settings)
+    with torch.random.fork_rng(), torch.no_grad(), compute.autocast():
+        torch.manual_seed(0)
+        batch, _ = draw_views(images, views, "none", copies=2)
+        first, second = F.normalize(network(batch)[0].double(), dim=1).chunk(2)
+    products = first @ second.T
+    count = len(products)
+    same = float(products.diagonal().mean())
+    other = float(products.sum() - products.diagonal().sum()) / (count * (count - 1))
+    return {"positives_over_negatives": same - other}
+
+
+def head_health(
+    network: Classifier, settings: CSIClassifier, image_set: ImageSet, compute: Compute
+) -> dict[str, float]:
+    """What its predictions of unshifted training images say."""
+    return class_health(network, settings.n_classes, image_set, compute)
+
+
 NETWORKS = {"csi_encoder": Encoder, "csi_classifier": build_head}
 MODELS = {"csi_encoder": fit_encoder, "csi_classifier": fit_head}
+HEALTH = {"csi_encoder": encoder_health, "csi_classifier": head_health}
 
 
 # The detectors

@@ -29,6 +29,7 @@ from ood.models.base import Classifier
 from ood.settings.leave_out import LeaveOut, LeaveOutMember, PlainMember
 from ood.training.batches import batches, split
 from ood.training.device import Compute
+from ood.training.health import class_health
 from ood.training.loop import train
 from ood.training.model_files import TrainingResult, restore
 from ood.training.run import Inputs, Run
@@ -193,8 +194,20 @@ def _validation(
     )
 
 
+def member_health(
+    network: Member,
+    settings: LeaveOutMember | PlainMember,
+    image_set: ImageSet,
+    compute: Compute,
+) -> dict[str, float]:
+    """What its predictions of training images of the kept classes say."""
+    kept = image_set.select(network.classes.tolist()).renumbered(network.classes.tolist())
+    return class_health(network, len(network.classes), kept, compute)
+
+
 NETWORKS = {"leave_out_member": Member, "plain_member": Member}
 MODELS = {"leave_out_member": fit_member, "plain_member": fit_plain_member}
+HEALTH = {"leave_out_member": member_health, "plain_member": member_health}
 
 
 # The ensemble

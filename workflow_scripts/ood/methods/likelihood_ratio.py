@@ -10,13 +10,14 @@ The strength of the mutation and of the L2 penalty are chosen on a validation OO
 import copy
 import itertools
 import logging
+import math
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ood.data.images import ImageSet, to_grey, to_tensor
+from ood.data.images import ImageSet, to_grey, to_tensor, to_unit
 from ood.detection.contract import Detector, FeatureCache, Fitted
 from ood.evaluation import metrics
 from ood.models.pixelcnn import PixelCNN
@@ -122,8 +123,31 @@ def fit_pixelcnn(
     return network.eval(), trained
 
 
+def pixelcnn_health(
+    network: PixelCNN, settings: PixelCNNSettings, image_set: ImageSet, compute: Compute
+) -> dict[str, float]:
+    """``nats_below_uniform`` and ``nats_below_pixels``: how many nats an image has less than under
+    uniform pixels, and under independent pixels with the histogram of these images; images are
+    mutated as in training."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        values = mutate(to_values(to_unit(to_tensor(image_set.images))), settings.mutation_rate)
+    found = [
+        log_likelihood(network, part.to(compute.device), compute).sum((1, 2)).cpu()
+        for part in values.split(compute.chunk(CHUNK))
+    ]
+    nats, size = -float(torch.cat(found).mean()), values[0].numel()
+    shares = values.long().flatten().bincount(minlength=256).double() / values.numel()
+    independent = -float((shares * shares.clamp(min=1e-300).log()).sum())
+    return {
+        "nats_below_uniform": size * math.log(256) - nats,
+        "nats_below_pixels": size * independent - nats,
+    }
+
+
 NETWORKS = {"pixelcnn": build}
 MODELS = {"pixelcnn": fit_pixelcnn}
+HEALTH = {"pixelcnn": pixelcnn_health}
 
 
 def sample(network: PixelCNN, count: int) -> Tensor:

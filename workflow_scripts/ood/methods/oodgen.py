@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import jvp, vmap
 
-from ood.data.images import ImageSet, to_array, to_bytes, to_unit
+from ood.data.images import ImageSet, to_array, to_bytes, to_tensor, to_unit
 from ood.detection import classifier as classifiers
 from ood.detection.contract import Detector, FeatureCache, Fitted, PseudoOOD
 from ood.errors import InputError
@@ -33,6 +33,7 @@ from ood.models.vae import OneHotCVAE
 from ood.settings.oodgen import Generation, OODGen, OODGenClassifier, OODGenCVAE
 from ood.training.batches import batches, split, tensors
 from ood.training.device import Compute
+from ood.training.health import of_latents
 from ood.training.loop import train
 from ood.training.model_files import TrainingResult, restore
 from ood.training.run import Inputs, Run, derive_seed
@@ -466,8 +467,19 @@ def fit_classifier(
     return network.eval(), trained
 
 
+def cvae_health(
+    cvae: OneHotCVAE, settings: OODGenCVAE, image_set: ImageSet, compute: Compute
+) -> dict[str, float]:
+    """Whether the latent holds anything."""
+    labels = torch.from_numpy(image_set.labels).to(compute.device)
+    with torch.no_grad(), compute.autocast():
+        images = to_unit(to_tensor(image_set.images).to(compute.device))
+        return of_latents(*cvae.encode(images, labels))
+
+
 NETWORKS = {"oodgen_cvae": build_cvae, "oodgen_classifier": build_classifier}
 MODELS = {"oodgen_cvae": fit_cvae, "oodgen_classifier": fit_classifier}
+HEALTH = {"oodgen_cvae": cvae_health, "oodgen_classifier": classifiers.health}
 
 
 # Generated images to keep, to look at and to test with

@@ -379,8 +379,18 @@ def fit_autoencoder(
     return network.eval(), trained
 
 
+def encoder_health(
+    network: Encoder, settings: VMDLSEncoder, image_set: ImageSet, compute: Compute
+) -> dict[str, float]:
+    """``used_latents``: those whose mean varies over the images."""
+    images = tensors(image_set)[0]
+    means = compute.batched(lambda part: network(part)[0], images, compute.chunk(CHUNK))
+    return {"used_latents": int((means.double().var(0) > 0.01).sum())}
+
+
 NETWORKS = {"vmdls_encoder": Encoder, "vmdls_autoencoder": build_autoencoder}
 MODELS = {"vmdls_encoder": fit_encoder, "vmdls_autoencoder": fit_autoencoder}
+HEALTH = {"vmdls_encoder": encoder_health}
 
 
 # The Gaussians

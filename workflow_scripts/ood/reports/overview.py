@@ -9,12 +9,16 @@ from itables.javascript import generate_init_offline_itables_html
 from ood.evaluation.tables import joined_flags, outward
 
 
-def overview_table(metrics: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+def overview_table(
+    metrics: pd.DataFrame, published: pd.DataFrame, orders: dict[str, list[str]]
+) -> pd.DataFrame:
     """Every pair in a row to be read: AUROC and FPR95 in percent, averaged over seeds, and the
-    published AUROC, of the same protocol where there is one.
+    published AUROC, of the same protocol where there is one. By benchmark and group of OOD sets,
+    and there the methods with the highest mean AUROC on top.
 
     :param metrics: at least one seed of each pair
     :param published: see ``tables.published_table``
+    :param orders: the groups of each benchmark, in order
     """
     keys = ["benchmark", "scale", "group", "ood_set", "method", "protocol"]
     grouped = metrics.groupby(keys, sort=False, dropna=False)
@@ -36,7 +40,22 @@ def overview_table(metrics: pd.DataFrame, published: pd.DataFrame) -> pd.DataFra
         table.loc[index, "published_protocol"] = marked
     table["difference"] = (table["auroc"] - table["published"]).round(2)
     table["flags"] = grouped["flags"].agg(joined_flags).to_numpy()
-    return table
+    return _in_order(table, orders)
+
+
+def _in_order(table: pd.DataFrame, orders: dict[str, list[str]]) -> pd.DataFrame:
+    place = [
+        orders[row.benchmark].index(row.group) if row.group in orders[row.benchmark] else 99
+        for row in table.itertuples()
+    ]
+    of_method = ["benchmark", "scale", "group", "method", "protocol"]
+    mean = table.groupby(of_method, dropna=False)["auroc"].transform("mean")
+    by = ["benchmark", "scale", "place", "mean", "method", "protocol"]
+    return (
+        table.assign(place=place, mean=-mean)
+        .sort_values(by, kind="stable", ignore_index=True)
+        .drop(columns=["place", "mean"])
+    )
 
 
 def overview_page(overview: pd.DataFrame) -> str:
@@ -75,6 +94,8 @@ def _sortable(table: pd.DataFrame) -> str:
         maxBytes=0,
         showIndex=False,
         lengthMenu=[25, 100, 1000],
+        # as it comes, until a head is clicked
+        order=[],
         # a click on the text sorts too
         text_in_header_can_be_selected=False,
     )

@@ -69,6 +69,15 @@ class Batches:
         if self.beside is not None:
             self._drawn_beside = shuffled(len(self.beside), wanted).to(self.inputs.device)
 
+    def sample(self) -> tuple[Tensor, ...]:
+        """A batch as ``batch`` gives it, of inputs at equal distances; nothing is drawn."""
+        count = min(self.batch_size, len(self.inputs))
+        chosen = torch.linspace(0, len(self.inputs) - 1, count).long().to(self.inputs.device)
+        found = [to_unit(self.inputs[chosen])]
+        if self.beside is not None:
+            found.append(to_unit(self.beside[:count]))
+        return found[0], self.labels[chosen], *found[1:]
+
     def batch(self, number: int) -> tuple[Tensor, ...]:
         """Float32 inputs, int64 labels and, with a second source, its inputs."""
         part = slice(number * self.batch_size, (number + 1) * self.batch_size)

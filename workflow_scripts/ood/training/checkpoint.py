@@ -48,12 +48,13 @@ class Progress:
     """How far a run is, beside the weights and the optimiser's state.
 
     ``steps``, ``images``, ``seconds`` and ``sums`` (of the loss's terms) count within the epoch in
-    progress; ``random`` holds the generators' states there.
+    progress; ``random`` holds the generators' states there. ``health`` is of the first epoch.
     """
 
     history: list[dict] = field(default_factory=list)
     snapshots: dict[int, dict[str, Tensor]] = field(default_factory=dict)
     best: dict[str, Tensor] = field(default_factory=dict)
+    health: dict[str, dict] = field(default_factory=dict)
     steps: int = 0
     images: int = 0
     seconds: float = 0.0

@@ -15,6 +15,7 @@ from ood.settings.training import Epochs, Steps
 from ood.training.batches import Batches
 from ood.training.checkpoint import Checkpoint
 from ood.training.device import Compute
+from ood.training.health import look, loss_moved
 from ood.training.model_files import TrainingResult, cpu_state
 from ood.training.optimizers import build_optimizer, learning_rate
 from ood.training.run import Run, derive_seed
@@ -194,6 +195,8 @@ class _Training:
         speed = {"images_per_second": progress.images / seconds, "seconds": seconds}
         facts = {"epoch": passes, "step": done, "learning_rate": length.rate(done - 1)}
         progress.history.append(facts | means | speed)
+        if epoch == 1:
+            progress.health["first"] = self._look()
         if validation.best is not None and validation.best(progress.history) == epoch:
             progress.best = _state(self.part)
         steps = done - (epoch - 1) * length.per_epoch
@@ -203,18 +206,29 @@ class _Training:
         if self.checkpoint.due():
             self.checkpoint.save(progress)
 
+    def _look(self) -> dict:
+        """The network's health on one batch."""
+        if not self.data.inputs[:1].numel():
+            # a head's features are made at the start of an epoch
+            return {}
+        return look(self.network, self.loss, self.data.sample(), self.compute)
+
     def _result(self) -> TrainingResult:
         progress, validation = self.progress, self.validation
         history, snapshots = progress.history, progress.snapshots
         if validation.best is None:
-            return TrainingResult(history, len(history), snapshots)
+            return TrainingResult(history, len(history), snapshots, health=self._health())
         best = validation.best(history)
         log.info("epoch %d of %d is the best", best, len(history))
         if validation.patience is not None:
             self.part.load_state_dict(progress.best)
         kept = len(history) if validation.patience is None else best
         best_state = {name: value.cpu() for name, value in progress.best.items()}
-        return TrainingResult(history, kept, snapshots, best, best_state)
+        return TrainingResult(history, kept, snapshots, best, best_state, self._health())
+
+    def _health(self) -> dict[str, dict]:
+        last = self._look() | loss_moved(self.progress.history)
+        return self.progress.health | {"last": last}
 
 
 def _check_finite(means: dict[str, float], done: int, length: RunLength, compute: Compute) -> None:

@@ -5,7 +5,7 @@ import io
 import math
 import pickle
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -122,6 +122,11 @@ class TrainedModel:
         return self._model["parameters"]
 
     @property
+    def flags(self) -> list[str]:
+        """What is not healthy about the model, and about those that it was trained on."""
+        return self._model["flags"]
+
+    @property
     def snapshots(self) -> dict[int, dict[str, Tensor]]:
         """States by step of training."""
         return self._states["snapshots"]
@@ -140,6 +145,7 @@ class TrainingResult:
     :param kept_epoch: the epoch whose weights the network has in the end
     :param snapshots: the trained part's state by step
     :param best_epoch: the best epoch by ``Validation.best``, and its state
+    :param health: after the ``first`` epoch and at the end (``last``), see ``health.look``
     """
 
     history: list[dict]
@@ -147,6 +153,7 @@ class TrainingResult:
     snapshots: dict[int, dict[str, Tensor]] = field(default_factory=dict)
     best_epoch: int | None = None
     best_state: dict[str, Tensor] | None = None
+    health: dict[str, dict] = field(default_factory=dict)
 
 
 def load_weights(network: nn.Module, path: str | Path, names: dict[str, str]) -> TrainingResult:
@@ -202,13 +209,21 @@ def _load_safetensors(path: str | Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: cannot be read: {error}") from error
 
 
-def save_trained(folder: Path, settings: dict, network: nn.Module, trained: TrainingResult) -> int:
-    """``model.pt`` (settings, last state, size) and ``states.pt`` (best state, snapshots by step).
+def save_trained(
+    folder: Path,
+    settings: dict,
+    network: nn.Module,
+    trained: TrainingResult,
+    flags: Sequence[str] = (),
+) -> int:
+    """``model.pt`` (settings, last state, size, flags) and ``states.pt`` (best state, snapshots by
+    step).
 
     :return: how many numbers were learned
     """
     state = cpu_state(network)
     size = sum(value.numel() for value in network.parameters())
-    save_model(folder / "model.pt", {"settings": settings, "state": state, "parameters": size})
+    model = {"settings": settings, "state": state, "parameters": size, "flags": list(flags)}
+    save_model(folder / "model.pt", model)
     save_model(folder / "states.pt", {"best": trained.best_state, "snapshots": trained.snapshots})
     return size

@@ -60,3 +60,12 @@ class Inputs:
     validation_name: str | None = None
     models: dict[str, TrainedModel | list[TrainedModel]] = field(default_factory=dict)
     file: Path | None = None
+
+    def flags(self) -> list[str]:
+        """What is not healthy about the models."""
+        models = [
+            one
+            for named in self.models.values()
+            for one in (named if isinstance(named, list) else [named])
+        ]
+        return list(dict.fromkeys(flag for model in models for flag in model.flags))
