@@ -75,7 +75,8 @@ class Batches:
         chosen = torch.linspace(0, len(self.inputs) - 1, count).long().to(self.inputs.device)
         found = [to_unit(self.inputs[chosen])]
         if self.beside is not None:
-            found.append(to_unit(self.beside[:count]))
+            every = torch.arange(count, device=self.beside.device) % len(self.beside)
+            found.append(to_unit(self.beside[every]))
         return found[0], self.labels[chosen], *found[1:]
 
     def batch(self, number: int) -> tuple[Tensor, ...]:
