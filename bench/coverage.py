@@ -80,7 +80,7 @@ def main():
         "95 % interval holds the true value. Scores of both sets are normal. Plain DeLong and the "
         "bootstrap are what was used before.\n\n" + timing.table(head, rows) + "\n\n"
         "With 20 ID images the threshold of FPR95 can lie beyond all of them: the upper end is 1 "
-        "then.\n"
+        "then. A dash: the bootstrap takes too long there and is left out.\n"
     )
 
 
