@@ -212,11 +212,22 @@ def test_a_pixelcnn_is_compared_with_uniform_and_with_independent_pixels():
     facts = likelihood_ratio.HEALTH["pixelcnn"](network, settings, IMAGES, CPU)
     values = torch.from_numpy(IMAGES.images).permute(0, 3, 1, 2).float()
     nats = -network.log_probability(values).sum((1, 2)).mean().item()
-    shares = np.bincount(IMAGES.images.ravel(), minlength=256) / IMAGES.images.size
-    entropy = -sum(p * math.log(p) for p in shares if p)
+    edges = [0, *(1 + math.ceil(k * 254 / 16) for k in range(17)), 256]
+    counts, _ = np.histogram(IMAGES.images, edges)
+    shares = counts / IMAGES.images.size
+    entropy = -sum(p * math.log(p / w) for p, w in zip(shares, np.diff(edges), strict=True) if p)
     assert facts["nats_below_uniform"] == pytest.approx(64 * math.log(256) - nats, rel=1e-4)
     assert facts["nats_below_pixels"] == pytest.approx(64 * entropy - nats, rel=1e-4)
     assert "no better than uniform pixels" in health.flags_of(facts)
+
+
+def test_independent_pixels_are_spikes_at_the_ends_and_flat_between():
+    half = torch.tensor([0.0, 255, 0, 255])
+    assert likelihood_ratio._nats_of_independent(half) == pytest.approx(math.log(2))
+    # one gray of a range of 16 or 15 values: no spike, as a comb of few grays would be
+    assert likelihood_ratio._nats_of_independent(torch.full((4,), 100.0)) == pytest.approx(
+        math.log(16)
+    )
 
 
 @pytest.mark.parametrize("check", health.CHECKS, ids=lambda check: check.fact)
