@@ -31,6 +31,15 @@ USUAL = {
     "encoder": "encoder",
     "members": ["member"],
     "foreground": "foreground",
+    "filters": 4,
+    "residual_layers": 1,
+    "hierarchies": 1,
+    "components": 1,
+    "dropout": 0,
+    "rescale": True,
+    "mutation_rate": 0,
+    "l2": 0,
+    "validation_images": 5,
 }
 
 

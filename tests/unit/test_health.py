@@ -191,22 +191,7 @@ def test_an_encoder_that_has_collapsed_is_flagged():
 
 
 def test_a_pixelcnn_is_compared_with_uniform_and_with_independent_pixels():
-    settings = typed(
-        complete(
-            "pixelcnn",
-            filters=4,
-            residual_layers=1,
-            hierarchies=1,
-            components=1,
-            dropout=0,
-            rescale=True,
-            mutation_rate=0,
-            l2=0,
-            validation_images=5,
-            steps=2,
-            evaluate_every=1,
-        )
-    )
+    settings = typed(complete("pixelcnn", steps=2, evaluate_every=1))
     torch.manual_seed(0)
     network = likelihood_ratio.build(settings).eval()
     facts = likelihood_ratio.HEALTH["pixelcnn"](network, settings, IMAGES, CPU)

@@ -191,6 +191,7 @@ def test_a_new_method_adds_files_and_changes_none(tmp_path, monkeypatch):
         "    pipeline: Literal['entropy']\n"
         "    classifier: Annotated[str, NamesModel('classifier')]\n"
         "    fitted = property(lambda self: False)\n"
+        "    record = property(lambda self: None)\n"
     )
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     (tmp_path / "benchmarks/recipes/digits/entropy.yaml").write_text(

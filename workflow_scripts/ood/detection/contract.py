@@ -14,6 +14,7 @@ chooses from, and ``generate(settings, inputs, run)`` -> ``PseudoOOD``, with the
 ``GENERATED_FROM``.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -65,9 +66,10 @@ class PseudoOOD:
     latents: dict | None = None
 
 
-class Detector:
+class Detector(ABC):
     """What every method ends in."""
 
+    @abstractmethod
     def detect(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Score and class of each image.
 
@@ -75,7 +77,6 @@ class Detector:
         :return: float64 ``[N]``, larger = more OOD; and int64 class indices ``[N]``, or None if the
             method does not classify. An image's score does not depend on the batch it came in.
         """
-        raise NotImplementedError
 
     def score(self, images: Tensor) -> Tensor:
         """The scores of ``detect``."""

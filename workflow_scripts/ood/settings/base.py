@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,9 +214,9 @@ class MethodSettings(Settings):
     provides: ClassVar[frozenset[str]] = frozenset()
 
     @property
+    @abstractmethod
     def record(self) -> Record:
         """Where it comes from."""
-        raise NotImplementedError
 
     @property
     def predicts(self) -> bool:
