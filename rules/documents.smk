@@ -24,6 +24,8 @@ if config["study"]:
         params:
             **CODE.of("tables/record.py"),
             study=config["study"],
+            # as numbers, where `--config seeds=[0,1]` gives text
+            seeds=PLAN.config.seeds,
             root=os.path.relpath(ROOT),
         script:
             "../workflow_scripts/tables/record.py"

@@ -49,6 +49,10 @@ PICTURES |= {
         "names": lambda b: ["heatmap"],
         "inputs": lambda w: {"files": "results/tables/summary.csv"},
     },
+    "ranks": {
+        "names": lambda b: ["ranks"] * (len(PLAN.benchmarks[b].methods) > 1),
+        "inputs": lambda w: {"files": "results/tables/metrics.csv"},
+    },
 }
 
 

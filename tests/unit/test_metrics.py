@@ -328,6 +328,37 @@ def test_open_set_metrics_by_hand():
     assert open_set.open_set(decisions(wrong[:1], UNKNOWN), [0, 1])["cauroc"] == 0
 
 
+def test_selective_risk_by_hand():
+    # right, wrong, OOD, right: failures among the first 1, 2, 3, 4 images are 0, 1, 2, 2
+    found = open_set.selective_risk(decisions([(1, 0, 0), (2, 1, 0), (4, 1, 1)], [(3, 0)]))
+    assert found["aurc"] == pytest.approx((0 + 1 / 2 + 2 / 3 + 2 / 4) / 4)
+    # trapezoids under 0, 0, 1/4, 2/4, 2/4 over coverage in steps of 1/4
+    assert found["augrc"] == pytest.approx((0 + 1 / 8 + 3 / 8 + 1 / 2) / 4)
+
+
+@pytest.mark.parametrize("decimals", [8, 0])
+def test_selective_risk_agrees_with_other_ways_to_compute_it(decimals):
+    """AUGRC by its relation to the AUROC of failures (Traub et al. 2024), AUROC by scikit-learn;
+    AURC threshold by threshold."""
+    generator = np.random.default_rng(4)
+    labels = np.append(generator.integers(0, 4, 300), np.full(200, -1))
+    predictions = np.where(generator.random(500) < 0.8, labels, 0)
+    predictions[labels < 0] = generator.integers(0, 4, 200)
+    scores = np.round(generator.normal(labels < 0, 1), decimals)
+    found = open_set.selective_risk(open_set.Decisions(scores, predictions, labels))
+    failed = predictions != labels
+    right, auroc = 1 - failed.mean(), roc_auc_score(failed, scores)
+    assert found["augrc"] == pytest.approx((1 - auroc) * right * (1 - right) + (1 - right) ** 2 / 2)
+    risks = [failed[scores <= one].mean() for one in scores]
+    assert found["aurc"] == pytest.approx(np.mean(risks))
+
+
+def test_what_a_method_rejects_by_itself_is_accepted_last():
+    known, unknown = [(5, 0, 0), (1, -1, 0)], [(0, -1)]
+    found = open_set.selective_risk(decisions(known, unknown))
+    assert found["aurc"] == pytest.approx((0 + 2 / 3 + 2 / 3) / 3)
+
+
 def test_a_perfect_method_has_perfect_open_set_metrics():
     known = [(float(i % 7), i % 3, i % 3) for i in range(300)]
     unknown = [(100.0 + i, 0) for i in range(100)]

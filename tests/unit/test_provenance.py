@@ -121,7 +121,8 @@ LIBRARY = {
     "evaluation/score.py": f"{RUNS} {SCORES} detection/__init__ detection/contract detection/files",
     "evaluation/evaluate.py": f"{METRICS} evaluation/open_set",
     "tables/compare.py": METRICS,
-    "tables/gather.py": f"{TABLES} evaluation/leaderboard reports/__init__ reports/overview",
+    "tables/gather.py": f"{TABLES} evaluation/leaderboard evaluation/ranks"
+    " reports/__init__ reports/overview",
     "tables/rank.py": METRICS,
     "tables/record.py": f"{TABLES} reports/__init__ reports/studies",
     "tables/book.py": f"{TABLES} reports/__init__ reports/studies",
@@ -133,6 +134,8 @@ LIBRARY = {
     "plots/heatmap.py": f"{SCORES} {CURVES}",
     "plots/histograms.py": f"{METRICS} {CURVES}",
     "plots/image_sets.py": f"{IMAGES} {PICTURES}",
+    "plots/ranks.py": f"{SCORES} evaluation/ranks reports/__init__ reports/figures"
+    " reports/rank_plot",
     "plots/roc.py": f"{METRICS} {CURVES}",
     "plots/temperatures.py": f"{METRICS} {CURVES}",
     "plots/trajectory.py": f"{METRICS} {CURVES}",

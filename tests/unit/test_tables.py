@@ -10,7 +10,7 @@ import pytest
 from ood.config.benchmarks import Loader
 from ood.config.yaml_files import load_yaml
 from ood.errors import InputError
-from ood.evaluation import leaderboard, metrics, tables
+from ood.evaluation import leaderboard, metrics, ranks, tables
 from ood.files import save_csv
 from ood.reports.overview import overview_page, overview_table
 
@@ -81,8 +81,12 @@ def test_one_seed_has_no_deviation(paths):
 ORDERS = {"b": ["near", "far"]}
 
 
+def board_of(rows):
+    return leaderboard.leaderboard_table(rows, ORDERS, ranks.ranks_table(rows))
+
+
 def test_the_leaderboard_averages_sets_within_a_seed_first(paths):
-    board = leaderboard.leaderboard_table(tables.metrics_table(paths), ORDERS).set_index("group")
+    board = board_of(tables.metrics_table(paths)).set_index("group")
     assert board.index.tolist() == ["near", "far"]
     # far: seed 0 (.7 + .5) / 2, seed 1 (.5 + .5) / 2
     assert board.loc["far", "auroc_mean"] == pytest.approx(0.55)
@@ -106,7 +110,7 @@ def test_ranks_span_the_methods_whose_intervals_overlap(paths):
         metrics.assign(method=name, auroc=(low + high) / 2, auroc_low=low, auroc_high=high)
         for name, (low, high) in ends.items()
     ]
-    board = leaderboard.leaderboard_table(pd.concat(rows), ORDERS).set_index("method")
+    board = board_of(pd.concat(rows)).set_index("method")
     assert board[["rank_best", "rank_worst"]].to_numpy().tolist() == [
         [1, 2],
         [1, 3],
@@ -136,7 +140,7 @@ def test_what_is_ranked_is_averaged_over_the_same_sets_and_seeds():
     whole = [(m, ood, 0, v) for m in ("one", "two", "three") for ood, v in (("a", 0.9), ("b", 0.5))]
     # a set and a seed that one method alone has, and a method that lacks a set
     more = [("one", "own", 0, 1.0), ("one", "a", 1, 1.0), ("partial", "a", 0, 0.9)]
-    board = leaderboard.leaderboard_table(cells(*whole, *more), ORDERS).set_index("method")
+    board = board_of(cells(*whole, *more)).set_index("method")
     assert board.loc[["one", "two", "three"], "auroc_mean"].tolist() == pytest.approx([0.7] * 3)
     assert board.loc[["one", "two", "three"], "n_sets"].tolist() == [2] * 3
     assert board.loc[["one", "two", "three"], "rank_worst"].tolist() == [3] * 3
@@ -147,13 +151,13 @@ def test_what_is_ranked_is_averaged_over_the_same_sets_and_seeds():
     text = leaderboard.leaderboard_text(board.reset_index(), {})
     assert "in no average of far: own (1 of 4 methods), seed 1 (1 of 4 methods)" in text
     row = next(line for line in text.splitlines() if "partial" in line)
-    assert [cell.strip() for cell in row.split("|")[1:5]] == ["–", "partial", "1", "1"]
+    assert [cell.strip() for cell in row.split("|")[1:6]] == ["–", "–", "partial", "1", "1"]
 
 
 def test_a_method_without_the_first_group_is_in_the_leaderboard():
     near = cells(("one", "a", 0, 0.9), ("two", "a", 0, 0.8)).assign(group="near")
     far = cells(("one", "b", 0, 0.9), ("far_only", "b", 0, 0.9))
-    board = leaderboard.leaderboard_table(pd.concat([near, far]), ORDERS)
+    board = board_of(pd.concat([near, far]))
     rows = leaderboard.leaderboard_text(board, {}).splitlines()
     (row,) = [line for line in rows if line.startswith("| – ") and "far_only" in line]
     assert [cell.strip() for cell in row.split("|")[2:5]] == ["far_only", "1", "0 + 1"]
@@ -161,7 +165,7 @@ def test_a_method_without_the_first_group_is_in_the_leaderboard():
 
 def test_seeds_that_most_methods_have_count_for_all():
     rows = [(m, "a", seed, 0.5 + 0.1 * seed) for m in ("one", "two") for seed in (0, 1)]
-    board = leaderboard.leaderboard_table(cells(*rows, ("three", "a", 0, 0.9)), ORDERS)
+    board = board_of(cells(*rows, ("three", "a", 0, 0.9)))
     found = board.set_index("method")[["n_seeds", "auroc_mean"]]
     assert found.loc["one"].tolist() == pytest.approx([2, 0.55])
     assert found.loc["three"].tolist() == pytest.approx([1, 0.9])
@@ -180,7 +184,7 @@ def test_the_leaderboard_can_take_ood_images_as_positive():
     """As OpenOOD does: of a score that is 0 for half of the ID images and for no OOD image."""
     point = metrics.evaluate(np.array([0.0, 0, 1, 1]), np.array([1.0, 1, 1, 2]))
     rows = cells(("one", "a", 0, 0.9)).assign(**{k: v for k, v in point.items() if k != "flags"})
-    board = leaderboard.leaderboard_table(rows, ORDERS)
+    board = board_of(rows)
     texts = [leaderboard.leaderboard_text(board, {}, positive) for positive in ("id", "ood")]
     assert [text.splitlines()[4].split("|")[-2].strip() for text in texts] == ["75.0", "50.0"]
     assert "share of OOD images\naccepted at the threshold" in texts[0]

@@ -8,8 +8,8 @@ from support.plan import Plan
 
 # what a method's jobs must leave so that a protocol can judge it
 NEEDED = {"validation": "validation", "oracle": "snapshots"}
-TABLES = ["metrics.csv", "summary.csv", "leaderboard.csv", "leaderboard.md", "comparisons.csv"]
-TABLES += ["published.csv", "costs.csv", "health.csv", "overview.html"]
+TABLES = ["metrics.csv", "summary.csv", "leaderboard.csv", "leaderboard.md", "ranks.csv"]
+TABLES += ["comparisons.csv", "published.csv", "costs.csv", "health.csv", "overview.html"]
 
 
 class Jobs:

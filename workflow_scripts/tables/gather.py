@@ -12,7 +12,7 @@ with job(snakemake):
 
     from ood.config.benchmarks import Loader
     from ood.evaluation import leaderboard as leaderboards
-    from ood.evaluation import tables
+    from ood.evaluation import ranks, tables
     from ood.evaluation.made_from import up_to_date
     from ood.files import atomic, save_csv
     from ood.reports.overview import overview_page, overview_table
@@ -24,12 +24,14 @@ with job(snakemake):
     metrics = tables.metrics_table(found.metrics)
     summary = tables.summary_table(metrics)
     orders = leaderboards.group_orders(Loader(root, snakemake.config), metrics)
-    leaderboard = leaderboards.leaderboard_table(metrics, orders)
+    ranked = ranks.ranks_table(metrics)
+    leaderboard = leaderboards.leaderboard_table(metrics, orders, ranked)
     published = pd.read_csv(snakemake.input.published)
     for name, table in (
         ("metrics.csv", metrics),
         ("summary.csv", summary),
         ("leaderboard.csv", leaderboard),
+        ("ranks.csv", ranked),
         ("comparisons.csv", tables.comparisons_table(found)),
         ("published.csv", tables.published_table(summary, published)),
         ("costs.csv", tables.costs_table(Path("results"))),

@@ -59,7 +59,7 @@ with job(snakemake):
     }
     given = snakemake.input
     metrics, comparisons, costs = (
-        table[table["scale"].eq(config["scale"]) & table["seed"].isin(config["seeds"])]
+        table[table["scale"].eq(config["scale"]) & table["seed"].isin(snakemake.params.seeds)]
         for table in map(pd.read_csv, (given.metrics, given.comparisons, given.costs))
     )
     jobs = {

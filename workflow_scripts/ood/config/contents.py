@@ -11,7 +11,7 @@ NAME = "^[a-z][a-z0-9_]*$"
 Name = Annotated[str, Field(pattern=NAME)]
 Measure = Literal[
     "auroc", "fpr95", "fpr80", "aupr_in", "aupr_out", "detection_error",
-    "detection_error_original", "f1", "cauroc",
+    "detection_error_original", "f1", "cauroc", "aurc", "augrc",
 ]  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 
 from ood.config.benchmarks import Loader
 from ood.errors import InputError
+from ood.evaluation.ranks import LEVEL, PLACE, cells, shared_cells
 from ood.evaluation.tables import markdown, outward
 
 CONVENTION = """\
@@ -14,7 +15,8 @@ accepted at the threshold that accepts 95 % of the ID test images. Averages are 
 and seeds that most methods of a group have; ± is the sample standard deviation over seeds. In
 brackets the mean of the sets' 95 % intervals over test images, rounded outward; ranks, in the first
 group, are as many as these intervals leave open. A method without all of the sets or seeds has no
-rank there, and its own averages. The single sets: metrics.csv.
+rank there, and its own averages. Mean ranks are over all OOD sets and seeds: ranks.csv, and the
+picture of ranks. The single sets: metrics.csv.
 """
 OOD_POSITIVE = (
     "FPR95: share of OOD images\naccepted at the threshold that accepts 95 % of the ID test images",
@@ -36,11 +38,14 @@ def group_orders(loader: Loader, metrics: pd.DataFrame) -> dict[str, list[str]]:
     return found
 
 
-def leaderboard_table(metrics: pd.DataFrame, orders: dict[str, list[str]]) -> pd.DataFrame:
+def leaderboard_table(
+    metrics: pd.DataFrame, orders: dict[str, list[str]], ranks: pd.DataFrame
+) -> pd.DataFrame:
     """Methods by group of OOD sets: averaged over the group's sets, then over seeds; best first.
 
     All that is ranked is averaged over the same sets and seeds: those that most methods have
-    (``_shared``). A method that lacks some has its own averages and no rank, behind the others.
+    (``ranks.shared_cells``). A method that lacks some has its own averages and no rank, behind the
+    others.
 
     ``auroc_low`` and ``auroc_high`` average the ends of the single intervals, as if all sets and
     seeds erred together: no narrower than the average's own. ``rank_best`` and ``rank_worst``
@@ -48,15 +53,16 @@ def leaderboard_table(metrics: pd.DataFrame, orders: dict[str, list[str]]) -> pd
     how seeds differ.
 
     :param orders: the groups of each benchmark
+    :param ranks: over all groups, see ``ranks.ranks_table``
     :return: ``n_sets`` and ``n_seeds`` of each row's averages; ``left_out``, what some methods have
         been judged on beside that
     """
     places = ["benchmark", "scale", "group", "protocol"]
     parts = []
     for place, rows in metrics.groupby(places, sort=True, dropna=False):
-        shared = _shared(rows)
+        shared = shared_cells(rows)
         of_method = dict(list(rows.groupby("method", sort=True)))
-        full = {name: shared <= _cells(one) for name, one in of_method.items()}
+        full = {name: shared <= cells(one) for name, one in of_method.items()}
         averaged = pd.concat(
             [one[_in(one, shared)] if full[name] else one for name, one in of_method.items()]
         )
@@ -68,8 +74,10 @@ def leaderboard_table(metrics: pd.DataFrame, orders: dict[str, list[str]]) -> pd
         part.loc[ranked, "rank_worst"] = [len(low) - (high < one).sum() for one in low]
         parts.append(part.assign(order=orders[place[0]].index(place[2]), apart=~ranked))
     table = pd.concat(parts).astype({"rank_best": "Int64", "rank_worst": "Int64"})
+    over_all = ["mean_rank", "letters", "n_blocks", "p_value"]
+    table = table.merge(ranks[[*PLACE, "method", *over_all]], how="left", on=[*PLACE, "method"])
     first = [*places, "method", "tuned_on", "n_sets", "n_seeds"]
-    last = ["rank_best", "rank_worst", "left_out", "flags"]
+    last = ["rank_best", "rank_worst", *over_all, "left_out", "flags"]
     middle = [name for name in table if name not in (*first, *last, "order", "apart")]
     return table.sort_values(
         ["benchmark", "scale", "order", "protocol", "apart", "auroc_mean"],
@@ -78,19 +86,8 @@ def leaderboard_table(metrics: pd.DataFrame, orders: dict[str, list[str]]) -> pd
     )[[*first, *middle, *last]]
 
 
-def _cells(rows: pd.DataFrame) -> frozenset[tuple[str, int]]:
-    """OOD sets and seeds."""
-    return frozenset(zip(rows["ood_set"], rows["seed"], strict=True))
-
-
 def _in(rows: pd.DataFrame, cells: frozenset) -> list[bool]:
     return [cell in cells for cell in zip(rows["ood_set"], rows["seed"], strict=True)]
-
-
-def _shared(rows: pd.DataFrame) -> frozenset[tuple[str, int]]:
-    """What most methods were judged on; of equals the larger."""
-    counts = Counter(_cells(one) for _, one in rows.groupby("method"))
-    return max(counts, key=lambda cells: (counts[cells], len(cells), sorted(cells)))
 
 
 def _beside(of_method: dict[str, pd.DataFrame], shared: frozenset) -> str:
@@ -101,7 +98,7 @@ def _beside(of_method: dict[str, pd.DataFrame], shared: frozenset) -> str:
         counts = Counter(
             name
             for one in of_method.values()
-            for name in {cell[index] for cell in _cells(one)} - known
+            for name in {cell[index] for cell in cells(one)} - known
         )
         found += [f"{word}{name} ({n} of {len(of_method)} methods)" for name, n in counts.items()]
     return ", ".join(sorted(found))
@@ -110,7 +107,8 @@ def _beside(of_method: dict[str, pd.DataFrame], shared: frozenset) -> str:
 def _averages(rows: pd.DataFrame) -> pd.DataFrame:
     """Of a group's sets within each seed, then of the seeds, one row per method."""
     measures = ["id_accuracy", "auroc", "fpr95", "fpr95_ood_positive"]
-    measures += ["aupr_in", "aupr_in_trapezoid", "aupr_out", "aupr_out_trapezoid", "f1", "cauroc"]
+    measures += ["aupr_in", "aupr_in_trapezoid", "aupr_out", "aupr_out_trapezoid", "f1"]
+    measures += ["cauroc", "aurc", "augrc"]
     ends, keys = ["auroc_low", "auroc_high"], ["method", "tuned_on"]
     per_seed = rows.groupby([*keys, "seed"], dropna=False)[[*measures, *ends]].mean()
     over_seeds, grouped = per_seed.groupby(keys, dropna=False), rows.groupby(keys, dropna=False)
@@ -175,7 +173,9 @@ def _table(rows: pd.DataFrame, fpr95: str) -> str:
     """A line for each method of a benchmark."""
     groups = list(dict.fromkeys(rows["group"]))
     protocols = rows["protocol"].nunique() > 1
-    header = ["rank", "method", *["protocol"] * protocols, "seeds", "sets", "ID accuracy"]
+    over_all = bool(rows["mean_rank"].notna().any())
+    header = ["rank", *["mean rank"] * over_all, "method", *["protocol"] * protocols]
+    header += ["seeds", "sets", "ID accuracy"]
     header += [f"{name} {group}" for group in groups for name in ("AUROC", "FPR95")]
     lines = []
     for method, protocol, mine in _in_order(rows):
@@ -183,7 +183,8 @@ def _table(rows: pd.DataFrame, fpr95: str) -> str:
         lead = next(iter(of_group.values()))
         seeds = [one["n_seeds"] for one in of_group.values()]
         sets = (str(of_group[g]["n_sets"]) if g in of_group else "0" for g in groups)
-        line = [_ranks(lead) if groups[0] in of_group else "–", method, *[protocol] * protocols]
+        line = [_ranks(lead) if groups[0] in of_group else "–", *[_mean_rank(lead)] * over_all]
+        line += [method, *[protocol] * protocols]
         line += ["–".join(map(str, dict.fromkeys([min(seeds), max(seeds)]))), " + ".join(sets)]
         line.append(_cell(lead, "id_accuracy"))
         for group in groups:
@@ -216,7 +217,28 @@ def _notes(rows: pd.DataFrame) -> list[str]:
     ranked = rows[rows["rank_best"].notna() & (rows["group"] == groups[0])]
     if (ranked["n_seeds"] == 1).all():
         notes.append("* one seed: the ranks do not know how much seeds differ")
-    return notes
+    return [*notes, *_told_apart(rows)]
+
+
+def _told_apart(rows: pd.DataFrame) -> list[str]:
+    """Of each protocol, what its mean ranks are over and which methods share a letter."""
+    found, several = [], rows["protocol"].nunique() > 1
+    for protocol, part in rows[rows["mean_rank"].notna()].groupby("protocol", sort=True):
+        methods = part.drop_duplicates("method").sort_values("mean_rank", kind="stable")
+        first = methods.iloc[0]
+        p_value = first["p_value"]
+        shown = "p < .001" if p_value < 0.001 else f"p = {p_value:.3f}".replace("0.", ".", 1)
+        text = f"mean rank{f' ({protocol})' if several else ''}: over {first['n_blocks']:.0f} OOD "
+        text += f"sets and seeds (Friedman {shown}). "
+        if p_value >= LEVEL:
+            found.append(f"* {text}No two methods can be told apart")
+            continue
+        best = [one.method for one in methods.itertuples() if "a" in one.letters.split()]
+        found.append(
+            f"* {text}Methods with a common letter cannot be told apart (Conover, Holm, 5 %). "
+            f"Not told from the best: {', '.join(best)}"
+        )
+    return found
 
 
 def _cell(one: pd.Series, name: str) -> str:
@@ -237,6 +259,10 @@ def _ranks(one: pd.Series) -> str:
     if pd.isna(best):
         return "–"
     return f"{best}" if best == worst else f"{best}–{worst}"
+
+
+def _mean_rank(one: pd.Series) -> str:
+    return "–" if pd.isna(one["mean_rank"]) else f"{one['mean_rank']:.1f} {one['letters']}"
 
 
 def _place(rows: pd.DataFrame, group: str, method: str, protocol: str) -> int:

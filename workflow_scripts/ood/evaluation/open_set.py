@@ -94,16 +94,43 @@ def _f1_accepting(accepted: np.ndarray, decisions: Decisions, classes: list[int]
     return float(_f1(right, predicted, true).mean())
 
 
+def selective_risk(decisions: Decisions) -> dict[str, float]:
+    """How safe it is to act on the classes of the images with the lowest scores.
+
+    Accepting an image is a failure where its class is wrong, or where it is OOD. An image that the
+    method rejects by itself is accepted last. Images with equal scores are accepted together.
+
+    :return: ``aurc``, the mean over all images of the share of failures among the images that are
+        accepted up to it (Geifman and El-Yaniv 2017): early failures weigh most; ``augrc``, the
+        chance that of two random images the first is a failure and is accepted before the second,
+        or at once with it, which counts one half (Traub et al. 2024, arXiv 2407.01032). Lower is
+        better
+    """
+    scores, predictions, labels = decisions.scores, decisions.predictions, decisions.labels
+    # the last images that are accepted, all at once
+    values, positions = np.unique(np.where(predictions >= 0, scores, np.inf), return_inverse=True)
+    failed = (labels < 0) | (predictions != labels)
+    accepted = np.bincount(positions, minlength=len(values))
+    failures = np.cumsum(np.bincount(positions[failed], minlength=len(values)))
+    total, covered = len(labels), np.cumsum(accepted)
+    before = np.append(0, failures[:-1])
+    return {
+        "aurc": float((accepted * (failures / covered)).sum()) / total,
+        "augrc": float((accepted * (before + failures)).sum()) / (2 * total * total),
+    }
+
+
 def open_set(decisions: Decisions, classes: list[int]) -> dict[str, float]:
     """Metrics of classifying and rejecting at once.
 
     :return: the macro F1 over K + 1 classes at the threshold that accepts 95 % of ID images, where
         that is found on the ID images of the other random half (``f1``) or on all that are judged
         (``f1_original``, as published), and at the best threshold (``f1_best``, an oracle);
-        ``cauroc``, the area under the share of the rightly classified ID images that are accepted
-        over the share of OOD images accepted; 0 where none is classified rightly. Where a method
-        rejects by itself, images that it rejects at every threshold are neither; the curve then
-        runs level from the share of OOD images that it can accept to 1
+        ``aurc`` and ``augrc``, see ``selective_risk``; ``cauroc``, the area under the share of the
+        rightly classified ID images that are accepted over the share of OOD images accepted; 0
+        where none is classified rightly. Where a method rejects by itself, images that it rejects
+        at every threshold are neither; that curve then runs level from the share of OOD images that
+        it can accept to 1
     """
     curve = f1_curve(decisions, classes)
     known = decisions.labels >= 0
@@ -122,4 +149,4 @@ def open_set(decisions: Decisions, classes: list[int]) -> dict[str, float]:
         "f1_original": float(curve["f1"][np.searchsorted(curve["threshold"], whole)]),
         "f1_best": float(curve["f1"].max()),
         "cauroc": float(np.trapezoid(true, false)),
-    }
+    } | selective_risk(decisions)

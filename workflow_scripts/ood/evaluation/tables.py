@@ -32,6 +32,8 @@ MEASURES = [
     "f1_original",
     "f1_best",
     "cauroc",
+    "aurc",
+    "augrc",
 ]
 INTERVALS = [
     f"{measure}_{end}"
@@ -39,7 +41,7 @@ INTERVALS = [
     for end in ("low", "high")
 ]
 # missing for a method that does not classify, or without bootstrap; any other is in every file
-OPTIONAL = {"f1", "f1_original", "f1_best", "cauroc", *INTERVALS}
+OPTIONAL = {"f1", "f1_original", "f1_best", "cauroc", "aurc", "augrc", *INTERVALS}
 COUNTS = ["n_id", "n_ood", "infinite", "parameters", "snapshot"]
 METRICS_COLUMNS = ["seed", *KEYS, *COUNTS, *MEASURES, *INTERVALS, "flags"]
 COMPARISON_COLUMNS = ["benchmark", "scale", "seed", "ood_set", "method", "reference"]

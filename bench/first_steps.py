@@ -1,0 +1,200 @@
+"""What the first steps at `paper` scale leave of each model, on a CPU and at full width.
+
+    python bench/first_steps.py [--seconds 90] [--out docs/first_steps.md]
+
+Two tables. CMG's CVAE on five splits of MNIST, as published and with the learning rate warmed up
+over one epoch; and every model of two benchmarks. It needs prepared image sets, see `--data`. Rows
+are kept beside the page, in `--rows`, as they come; what is there is not measured again.
+"""
+
+import argparse
+import importlib
+import json
+import logging
+import tempfile
+import time
+from pathlib import Path
+
+import gpu_plan
+import timing
+import torch
+
+from ood.config.kinds import settings_of
+from ood.data.images import ImageSet
+from ood.training import loop
+from ood.training.device import Compute
+from ood.training.health import flags_of
+from ood.training.model_files import TrainedModel, save_trained
+from ood.training.run import Inputs, Run
+
+SPLITS = [f"mnist_partition{number}" for number in range(1, 6)]
+# of training images of six digits, in batches of 512, one epoch is a hundredth of the steps
+CURES = {"published": None, "warmup": {"start": 0.0, "share": 0.01}}
+CMG_STEPS = {"published": 50, "warmup": 100}
+BENCHMARKS = ("mnist", "cifar10")
+STEPS, SHOWN = 40, 500
+# what is done once an epoch or before it, for fewer images
+SMALLER = {"pool_size": 512, "validation_images": 200, "frozen_epochs": 0}
+COMPUTE = Compute(torch.device("cpu"), "bfloat16")
+
+
+class FirstSteps(loop._Training):
+    """A training that ends early, at the learning rates of the whole."""
+
+    limit, seconds, done, skipped = STEPS, float("inf"), 0, None
+
+    def run_to_the_end(self):
+        begun, sums = self._begin(1, self.length.steps(1)), []
+        for number in range(min(self.limit, self.length.steps(1) * 100)):
+            inside = number % self.length.steps(1)
+            if number and not inside:
+                self.data.shuffle(self.length.steps(1) if self.length.by_steps else None)
+            self._step(number - inside, inside, begun)
+            sums.append(float(self.progress.sums["loss"]) if self.progress.sums else 0.0)
+            if time.perf_counter() - begun > FirstSteps.seconds:
+                break
+        FirstSteps.done = len(sums)
+        means = loop.mean_terms(self.progress.sums, self.progress.images)
+        self.progress.history.append({"epoch": 1, "step": len(sums), **means})
+        return loop.TrainingResult(self.progress.history, 1, health={"last": self._look()})
+
+
+def first_steps(one: dict, images: ImageSet, folder: Path, steps: int, name: str) -> dict:
+    """Facts of a model's health after so many steps; it is kept in ``folder``."""
+    FirstSteps.limit, FirstSteps.done = steps, 0
+    module = importlib.import_module(one["module"])
+    plain = one["settings"] | {k: v for k, v in SMALLER.items() if k in one["settings"]}
+    settings = settings_of("models", plain)
+    models = {
+        key: [TrainedModel(folder / other) for other in named]
+        if isinstance(named, list)
+        else TrainedModel(folder / named)
+        for key, named in one["models"].items()
+    }
+    inputs = Inputs(images, validation=images, models=models)
+    run = Run(0, COMPUTE, folder / "checkpoint.pt", "", origin=(0, name))
+    begun = time.perf_counter()
+    network, trained = module.MODELS[settings.type](settings, inputs, run)
+    facts = trained.health["last"]
+    if measure := getattr(module, "HEALTH", {}).get(settings.type):
+        facts = facts | measure(network, settings, images.spread(SHOWN), COMPUTE)
+    (folder / "checkpoint.pt").unlink(missing_ok=True)
+    save_trained(folder / name, plain, network, trained, [])
+    known = {"type": settings.type, "steps": FirstSteps.done, "flags": flags_of(facts)}
+    return known | {"facts": facts, "seconds": time.perf_counter() - begun}
+
+
+class Rows:
+    """What was measured, by name, in a file."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.found = json.loads(path.read_text()) if path.exists() else {}
+
+    def measure(self, name: str, work) -> None:
+        if name not in self.found:
+            self.found[name] = work()
+            self.path.write_text(json.dumps(self.found, indent=1) + "\n")
+            print(name, {k: v for k, v in self.found[name].items() if k != "facts"}, flush=True)
+
+
+def images_of(data: Path, settings: dict, dataset: str, classes: list[int] | None) -> ImageSet:
+    shape = "x".join(map(str, settings["shape"]))
+    found = ImageSet.load(data / shape / dataset / "train.npz")
+    return found if classes is None else found.renumbered(classes)
+
+
+def cmg_rows(rows: Rows, data: Path, folder: Path) -> None:
+    for number, split in enumerate(SPLITS):
+        one = gpu_plan.entries(split, "paper")["models"]["cvae"]
+        images = images_of(data, one["settings"], "mnist", list(range(number, number + 6)))
+        for cure, warmup in CURES.items():
+            optimizer = one["settings"]["optimizer"] | ({"warmup": warmup} if warmup else {})
+            changed = one | {"settings": one["settings"] | {"optimizer": optimizer}}
+            steps = CMG_STEPS[cure]
+            rows.measure(
+                f"{split} {cure}",
+                lambda c=changed, i=images, s=steps: first_steps(c, i, folder, s, "cvae"),
+            )
+
+
+def model_rows(rows: Rows, data: Path, folder: Path, stand_ins: dict[str, str]) -> None:
+    for benchmark in BENCHMARKS:
+        models = gpu_plan.speed(benchmark)["models"]
+        for name, one in sorted(models.items(), key=lambda item: bool(item[1]["models"])):
+            dataset = stand_ins.get(benchmark, benchmark)
+            images = images_of(data, one["settings"], dataset, None)
+            title, place = f"{benchmark}/{name}", folder / benchmark
+            place.mkdir(exist_ok=True)
+
+            def work(one=one, images=images, place=place, name=name, models=models):
+                for other in one["models"].values():
+                    for needed in [other] if isinstance(other, str) else other:
+                        if not (place / needed / "model.pt").exists():
+                            first_steps(models[needed], images, place, 2, needed)
+                return first_steps(one, images, place, STEPS, name)
+
+            rows.measure(title, work)
+
+
+# how a fact is written
+FORMS = {"dead_units": ".2f", "kl_nats": ".3f", "used_latents": "d", "output_spread": ".3g"}
+
+
+def line(row: dict, *names: str) -> list[str]:
+    """Steps, some facts and flags of a row."""
+    facts = [format(row["facts"][n], FORMS[n]) if n in row["facts"] else "" for n in names]
+    return [str(row["steps"]), *facts, "; ".join(row["flags"])]
+
+
+def page(found: dict) -> str:
+    """Both tables."""
+    cmg = [
+        [*name.split(), *line(row, "dead_units", "kl_nats", "used_latents")]
+        for name, row in found.items()
+        if "/" not in name
+    ]
+    models = [
+        [name, row["type"], *line(row, "dead_units", "output_spread", "kl_nats")]
+        for name, row in found.items()
+        if "/" in name
+    ]
+    head = ["split", "learning rate", "steps", "dead units", "KL, nats", "latents used", "flags"]
+    first = timing.table(head, cmg)
+    head = ["model", "type", "steps", "dead units", "output spread", "KL, nats", "flags"]
+    return (
+        "# The first steps at `paper` scale\n\n"
+        "Written by `bench/first_steps.py`, in bfloat16 on a CPU, one seed. Dead units: the share "
+        "of the worst ReLU layer's that no image of a batch makes positive. A flag is as in the "
+        "tables of a run.\n\n"
+        "## CMG's CVAE on five splits of MNIST\n\n"
+        "Batches of 512, as published; with `warmup` the learning rate rises in a straight line "
+        f"over the first epoch, 71 steps.\n\n{first}\n\n"
+        "## Every model\n\n"
+        "A model that has just begun may well be no better than chance; dead units and constant "
+        f"outputs are what stays.\n\n{timing.table(head, models)}\n"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("data/prepared"))
+    parser.add_argument("--stand-in", nargs="*", default=[], help="benchmark=image set")
+    parser.add_argument("--seconds", type=float, default=90, help="for each of all models")
+    parser.add_argument("--rows", type=Path, required=True)
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    logging.disable(logging.WARNING)
+    loop._Training = FirstSteps
+    rows = Rows(given.rows)
+    with tempfile.TemporaryDirectory() as folder:
+        cmg_rows(rows, given.data, Path(folder))
+        FirstSteps.seconds = given.seconds
+        stand_ins = dict(one.split("=") for one in given.stand_in)
+        model_rows(rows, given.data, Path(folder), stand_ins)
+    if given.out:
+        given.out.write_text(page(rows.found))
+
+
+if __name__ == "__main__":
+    main()
