@@ -347,9 +347,9 @@ def _check_sizes(models: dict[str, dict], source: str) -> None:
 
 
 def _parsed(value: object) -> object:
-    """Numbers for the strings in lists that `--config seeds=[0,1]` makes of them."""
+    """Numbers for the strings that `--config seeds=[0,1]` makes of what lists and mappings hold."""
     if isinstance(value, dict):
         return {key: _parsed(one) for key, one in value.items()}
     if isinstance(value, list):
-        return [yaml.safe_load(one) if isinstance(one, str) else one for one in value]
-    return value
+        return [_parsed(one) for one in value]
+    return yaml.safe_load(value) if isinstance(value, str) else value

@@ -71,7 +71,9 @@ def overview_page(overview: pd.DataFrame) -> str:
         [
             "<!doctype html>",
             '<html lang="en"><head><meta charset="utf-8"><title>All pairs</title>',
-            "<style>body {font: 14px sans-serif; margin: 1em} table {font-size: 13px}</style>",
+            "<style>body {font: 14px sans-serif; margin: 1em} table {font-size: 13px}",
+            # flags are long
+            "table.dataTable.nowrap td:last-child {white-space: normal; min-width: 25em}</style>",
             "</head><body><h1>All pairs</h1>",
             f"<p>{len(overview)} pairs of method and OOD set. Click a head to sort, type to "
             "search. Percent; intervals are over test images. “Published as” is how the "
