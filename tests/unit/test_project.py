@@ -47,8 +47,8 @@ ROOMS = {
     "origins",
     "data": "dataset registry user_images images noise decode download",
     "detection": "contract class_gaussians logit_scores classifier files",
-    "evaluation": "scores metrics open_set made_from tables leaderboard",
-    "reports": "figures plots image_plots overview studies reference",
+    "evaluation": "scores metrics ranks open_set made_from tables leaderboard",
+    "reports": "figures plots rank_plot image_plots overview studies reference",
     "settings": "base training class_gaussians classifiers gaussians baselines cmg csi leave_out "
     "likelihood_ratio oodgen pytorch_ood vmdls",
     "training": "lars device health model_files run optimizers batches validation checkpoint loop",
@@ -97,6 +97,7 @@ def test_the_conda_environment_agrees_with_the_lock_file():
     assert wanted == {name: LOCK[name] for name in wanted}
     imported = {"torch", "torchvision", "numpy", "pandas", "pyarrow", "scikit-learn", "matplotlib"}
     imported |= {"pillow", "filelock", "itables", "pytorch-ood", "timm", "safetensors"}
+    imported |= {"scikit-posthocs"}
     assert imported == set(wanted)
     python = next(d for d in ENVIRONMENT["dependencies"] if str(d).startswith("python="))
     assert Requirement(f"x{PROJECT['project']['requires-python']}").specifier.contains(

@@ -155,3 +155,22 @@ def test_a_dead_address_tells_where_to_put_the_file(fresh):
         (place.parent / name).write_bytes(gzip.compress(content))
     fresh.run(target)
     assert np.load(fresh.path(target))["labels"].tolist() == [i % 10 for i in range(20)]
+
+
+def test_a_model_that_died_in_training_is_flagged_wherever_it_is_used(fresh):
+    """A CVAE whose KL term is all that counts: nothing fails, so the tables must say it."""
+    fresh.configure(
+        methods=["brightness", "cmg_energy"],
+        reference="brightness",
+        variants={"cmg_energy": {"broken": {"cvae.kl_weight": 10000.0}}},
+    )
+    fresh.run("results/tables/metrics.csv")
+    flag = "cvae_broken: no latent is used"
+    for name in ("metrics.csv", "leaderboard.csv"):
+        flags = pd.read_csv(fresh.path("results/tables", name)).set_index("method")["flags"]
+        assert flags["cmg_energy_broken"].str.contains(flag).all()
+        assert not flags.drop("cmg_energy_broken").fillna("").str.contains(flag).any()
+    for name in ("leaderboard.md", "overview.html"):
+        assert flag in fresh.path("results/tables", name).read_text()
+    health = pd.read_csv(fresh.path("results/tables/health.csv")).set_index(["model", "epoch"])
+    assert "no latent is used" in health.loc[("cvae_broken", "last"), "flags"].iloc[0]
