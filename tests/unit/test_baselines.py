@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from pytorch_ood import detector as theirs
 from scipy.spatial.distance import mahalanobis
 from sklearn.neighbors import NearestNeighbors
+from torch import Tensor
 from typed import complete, typed
 
 from ood.data.images import ImageSet, to_tensor, to_unit
@@ -173,6 +174,33 @@ def test_neighbours_are_found_in_chunks_of_the_known(chunk, monkeypatch):
     np.testing.assert_allclose(found, sizes[:, -1], rtol=1e-6)
     # a known image's nearest neighbour is itself: exactly, where 2 - 2 cos would leave 3e-4
     assert (baselines.neighbour_distance(known, known, 1) == 0).all()
+
+
+@pytest.mark.parametrize("bits", [24, 11, 8], ids=["float32", "TF32", "bfloat16"])
+@pytest.mark.parametrize("apart", [1.0, 1e-3, 1e-6], ids=["apart", "near", "near ties"])
+def test_neighbours_are_exact_however_coarse_the_products_are(bits, apart, monkeypatch):
+    """Inputs of products are rounded as devices do it; float64 products are not."""
+    generator = torch.Generator().manual_seed(1)
+    known = torch.randn(3000, 16, generator=generator) * apart
+    known[:, 0] += 1
+    known = F.normalize(known, dim=1)
+    hidden = F.normalize(known[:40] + 1e-4 * torch.randn(40, 16, generator=generator), dim=1)
+    multiply = Tensor.__matmul__
+
+    def rounded(values):
+        mantissa, exponent = torch.frexp(values)
+        return torch.ldexp((mantissa * 2**bits).round() / 2**bits, exponent)
+
+    def coarse(one, other):
+        if one.dtype == torch.float64:
+            return multiply(one, other)
+        return multiply(rounded(one), rounded(other))
+
+    monkeypatch.setattr(Tensor, "__matmul__", coarse)
+    found = baselines.neighbour_distance(hidden, known, 50)
+    differences = hidden.double()[:, None] - known.double()
+    expected = differences.norm(dim=2).sort(dim=1).values[:, 49]
+    torch.testing.assert_close(found, expected, atol=0, rtol=1e-9)
 
 
 def test_odin_and_its_prediction_take_two_passes(classifier, image_set, tmp_path):

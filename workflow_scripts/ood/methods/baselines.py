@@ -27,6 +27,8 @@ from ood.training.run import Inputs, Run
 CHUNK = 1000
 # known images that are compared at once with a batch
 NEIGHBOURS_CHUNK = 65_536
+# candidates beyond the k-th, and numbers in one array of differences
+SPARE, DIFFERENCES = 32, 500_000
 
 
 def fit(settings: Baselines, inputs: Inputs, run: Run) -> Fitted:
@@ -81,23 +83,55 @@ def mahalanobis(hidden: Tensor, whitened_means: Tensor, whitening: Tensor) -> Te
 
 
 def neighbour_distance(hidden: Tensor, known: Tensor, k: int) -> Tensor:
-    """Euclidean distance to the ``k``-th nearest of ``known``, all of length 1.
+    """Euclidean distance to the ``k``-th nearest of ``known``, all of length 1; exact, however
+    coarsely a device multiplies matrices.
 
-    The neighbours are found by their products, the distance is that of float64 differences.
+    Candidates, a few more than ``k``, are found by products; their order and the distance are those
+    of float64 differences. The products of the candidates also show how far such products are off.
+    Where one that is no candidate may be nearer for all that, products in float64 decide.
 
     :param hidden: ``[N, D]``
     :param known: ``[M, D]`` with M >= ``k``
     :return: float64 ``[N]``
     """
+    found, sure = _kth_of_candidates(hidden, known, k, hidden.dtype)
+    if not sure.all():
+        found[~sure], _ = _kth_of_candidates(hidden[~sure], known, k, torch.float64)
+    return found
+
+
+def _kth_of_candidates(
+    hidden: Tensor, known: Tensor, k: int, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """The distances, and where no other than a candidate can be among the nearest.
+
+    :param dtype: of the products
+    """
     nearest, index = [], []
     for start in range(0, len(known), NEIGHBOURS_CHUNK):
-        some = known[start : start + NEIGHBOURS_CHUNK]
-        values, positions = (hidden @ some.T).topk(min(k, len(some)), dim=1)
+        some = known[start : start + NEIGHBOURS_CHUNK].to(dtype)
+        products = hidden.to(dtype) @ some.T
+        values, positions = products.topk(min(k + SPARE, len(some)), dim=1)
         nearest.append(values)
         index.append(positions + start)
-    order = torch.cat(nearest, dim=1).topk(k, dim=1).indices[:, -1:]
-    farthest = torch.cat(index, dim=1).gather(1, order).squeeze(1)
-    return (hidden.double() - known[farthest].double()).norm(dim=1)
+    count = min(k + SPARE, len(known))
+    products, order = torch.cat(nearest, dim=1).topk(count, dim=1)
+    candidates = torch.cat(index, dim=1).gather(1, order)
+    mode = "donot_use_mm_for_euclid_dist"  # see mahalanobis
+    size = max(1, DIFFERENCES // (count * hidden.shape[1]))
+    distances = torch.cat(
+        [
+            torch.cdist(some[:, None].double(), known[those].double(), compute_mode=mode).squeeze(1)
+            for some, those in zip(hidden.split(size), candidates.split(size), strict=True)
+        ]
+    )
+    kth = distances.kthvalue(k, dim=1).values
+    if count == len(known):
+        return kth, torch.ones_like(kth, dtype=torch.bool)
+    exact = 1 - distances.square() / 2
+    # more than the largest of many errors: of those that are no candidates there are more
+    error = 4 * (products.double() - exact).abs().max()
+    return kth, 1 - kth.square() / 2 > products[:, -1].double() + error
 
 
 def brightness(images: Tensor) -> Tensor:
