@@ -312,7 +312,7 @@ def compare_generation(report: Report) -> None:
     cvae.eval().requires_grad_(False)
     latents, count = torch.randn(32, 8), 32
     one_hot = cvae.one_hot(torch.arange(count) % 10)
-    chunk = oodgen.JACOBIAN_CHUNK["cpu"]
+    chunk = oodgen.JACOBIAN_CHUNK
 
     def ours():
         with torch.no_grad():

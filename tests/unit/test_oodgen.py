@@ -217,6 +217,26 @@ def test_the_rref_basis_is_that_of_sympy():
         assert np.allclose(basis, expected)
 
 
+@pytest.mark.parametrize("check", [2, 7, 32])
+def test_the_rref_is_the_same_however_rarely_it_looks_for_its_end(check, monkeypatch):
+    matrices = torch.randn(6, 4, 40, dtype=torch.float64)
+    matrices[2, 3] = matrices[2, 1]
+    matrices[:3, :, :5] = 0
+    expected = oodgen.rref(matrices)
+    monkeypatch.setitem(oodgen.PIVOT_CHECK, "cpu", check)
+    for one, other in zip(oodgen.rref(matrices), expected, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_jacobians_are_computed_in_chunks_of_half_the_free_memory(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (80 * 2**30, 80 * 2**30))
+    found = oodgen.jacobian_chunk(torch.device("cuda"), 8, 784)
+    assert 2000 < found < 20_000
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**10, 80 * 2**30))
+    assert oodgen.jacobian_chunk(torch.device("cuda"), 8, 784) == 1
+    assert oodgen.jacobian_chunk(torch.device("cpu"), 8, 784) == oodgen.JACOBIAN_CHUNK
+
+
 def test_type_1_is_a_step_of_the_drawn_length(cvae, generator):
     index = torch.arange(20)
     unclipped = dataclasses.replace(

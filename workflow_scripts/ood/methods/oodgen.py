@@ -41,10 +41,12 @@ from ood.training.validation import Validation
 
 log = logging.getLogger(__name__)
 
-# images whose Jacobians are computed at once; on a CPU measured with bench/cpu.py (the
-# activations of more images leave the cache), on a GPU not measured yet, only bounded
-JACOBIAN_CHUNK = {"cpu": 16, "cuda": 512}
-
+# images whose Jacobians are computed at once on a CPU, measured with bench/cpu.py: the activations
+# of more images leave the cache. On a GPU what fits: bytes that an image takes for each number of
+# its Jacobian, with the decoder's activations and the copies of row reduction, roughly
+JACOBIAN_CHUNK, JACOBIAN_BYTES = 16, 1024
+# columns between two looks at whether all rows have a pivot: on a GPU a look is a wait
+PIVOT_CHECK = {"cpu": 1, "cuda": 32}
 
 # a latent whose mean varies less within a class counts as unused
 USED = 0.01
@@ -107,6 +109,15 @@ def fit_cvae(settings: OODGenCVAE, inputs: Inputs, run: Run) -> tuple[OneHotCVAE
 # Type I: off the manifold
 
 
+def jacobian_chunk(device: torch.device, latent: int, pixels: int) -> int:
+    """Images whose Jacobians are computed at once: on a GPU as many as half of its free memory
+    holds."""
+    if device.type == "cpu":
+        return JACOBIAN_CHUNK
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(1, free // 2 // (JACOBIAN_BYTES * latent * pixels))
+
+
 def decoder_jacobian(cvae: OneHotCVAE, latents: Tensor, one_hot: Tensor) -> Tensor:
     """d decoder(z, y) / dz after the sigmoid, y fixed: ``[N, C * H * W, L]``.
 
@@ -166,6 +177,7 @@ def rref(matrices: Tensor) -> tuple[Tensor, Tensor]:
     tolerance = torch.finfo(torch.float64).eps * max(rows, columns) * matrices.abs().amax((1, 2))
     every = torch.arange(count, device=matrices.device)
     numbers = torch.arange(rows, device=matrices.device)
+    check = PIVOT_CHECK[matrices.device.type]
     # pivots so far, which is also the row that the next one is brought to
     done = torch.zeros_like(every)
     for column in range(columns):
@@ -183,7 +195,8 @@ def rref(matrices: Tensor) -> tuple[Tensor, Tensor]:
         reduced -= torch.where(others, reduced[:, :, column], 0)[:, :, None] * chosen[:, None]
         pivots[every, row, column] = found.to(pivots)
         done += found
-        if bool((done == rows).all()):
+        # once all rows have a pivot, more columns change nothing
+        if column % check == 0 and bool((done == rows).all()):
             break
     return reduced, pivots
 
@@ -319,7 +332,8 @@ class Generator:
         directions = DIRECTIONS[self.settings.null_space]
         found = []
         with torch.no_grad():
-            for part in chosen.split(JACOBIAN_CHUNK[chosen.device.type]):
+            latent, pixels = base.latents.shape[1], base.images[0].numel()
+            for part in chosen.split(jacobian_chunk(chosen.device, latent, pixels)):
                 one_hot = self.cvae.one_hot(base.labels[part])
                 jacobian = decoder_jacobian(self.cvae, base.latents[part], one_hot)
                 found.append(directions(jacobian))
