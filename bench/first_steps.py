@@ -21,7 +21,7 @@ import timing
 import torch
 
 from ood.config.kinds import settings_of
-from ood.data.images import ImageSet, to_tensor
+from ood.data.images import ImageSet, to_tensor, to_unit
 from ood.methods import cmg
 from ood.training import loop
 from ood.training.device import Compute
@@ -145,7 +145,7 @@ def quick_rows(rows: Rows, data: Path, folder: Path) -> None:
                     (folder / "checkpoint.pt").unlink(missing_ok=True)
                     facts = trained.health["last"]
                     facts |= cmg.cvae_health(network, settings, test.spread(SHOWN), COMPUTE)
-                    shown = to_tensor(test.images)
+                    shown = to_unit(to_tensor(test.images))
                     known = torch.from_numpy(test.labels)
                     with torch.no_grad():
                         drawn = network.decode(network.encode(shown)[0], network.embed(known))

@@ -55,6 +55,8 @@ RUN, LOG, COST = (
 )
 FAILURES = Failures()
 logger.addHandler(FAILURES)
+# what decides numbers beside settings and code, where models are trained and fitted
+COMPUTING = PLAN.config.computing
 # what a job that trains or scores needs: minutes and MiB. Of quick and smoke about twice the most
 # that costs.csv has shown, of paper a guess
 NEEDS = {

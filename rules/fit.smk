@@ -32,7 +32,7 @@ rule train:
         snapshots=PARAMS.keeps_snapshots,
         classes=PARAMS.classes,
         validation=None,
-        precision=config["precision"],
+        **COMPUTING,
         chosen=CODE.chosen("models/train.py"),
     script:
         "../workflow_scripts/models/train.py"
@@ -77,7 +77,7 @@ rule generate:
         models=PARAMS.edges,
         classes=PARAMS.classes,
         validation=None,
-        precision=config["precision"],
+        **COMPUTING,
         chosen=CODE.chosen("models/generate.py"),
     script:
         "../workflow_scripts/models/generate.py"
@@ -119,7 +119,7 @@ rule fit:
         snapshots=PARAMS.keeps_snapshots,
         classes=PARAMS.classes,
         validation=None,
-        precision=config["precision"],
+        **COMPUTING,
         chosen=CODE.chosen("models/fit.py"),
     script:
         "../workflow_scripts/models/fit.py"

@@ -907,3 +907,21 @@ def test_a_mark_of_no_setting_is_an_error(root):
     edit_recipe(root, "digits", lambda r: r["models"]["cvae"].update(test_scores_seen={"kl": 1}))
     with pytest.raises(InputError, match=r"models\.cvae\.test_scores_seen: no setting 'kl'"):
         load(root)
+
+
+def test_compiling_needs_a_compiler(root, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(
+        InputError, match=r"config.yaml: compile: there is no C\+\+ compiler 'no-such"
+    ):
+        load(root, compile=True)
+    assert load(root, compile=False)
+
+
+def test_compiled_results_are_others_and_without_it_jobs_are_told_nothing(root):
+    plain, compiled = (
+        Loader(root, copy.deepcopy(CONFIG) | {"compile": on}).config.computing
+        for on in (False, True)
+    )
+    assert plain == {"precision": "float32"}
+    assert compiled == plain | {"compile": True}

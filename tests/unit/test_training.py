@@ -123,6 +123,72 @@ def test_checkpoints_by_time_resume_within_an_epoch(tmp_path, monkeypatch, snaps
     assert list(history.snapshots) == list(resumed_history.snapshots)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_compiled_training_is_the_same_again_and_when_it_is_resumed(
+    tmp_path, every_step, precision
+):
+    def fit(folder, stop_at=None, compiled=True):
+        torch.manual_seed(3)
+        network = nn.Sequential(
+            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.3),
+            nn.Linear(16, 3),
+        )  # fmt: skip
+        images = torch.randint(0, 256, (36, 1, 4, 4), dtype=torch.uint8, generator=seeded())
+        labels = torch.randint(0, 3, (36,), generator=seeded())
+        taken = []
+
+        def stopping(batch):
+            taken.append(len(batch))
+            if len(taken) == stop_at:
+                raise Stopped
+            return batch
+
+        def loss(batch, targets):
+            return {"loss": F.cross_entropy(network(batch).float(), targets)}
+
+        data = Batches(images, labels, 8, augment=stopping)
+        compute = Compute(torch.device("cpu"), precision, compile=compiled)
+        run_ = Run(7, compute, tmp_path / folder / "checkpoint.pt", "")
+        trained = train(network, loss, data, settings(3, 8, 0.01), run_)
+        # the last batch of an epoch is smaller
+        assert set(taken) == {8, 4}
+        return network.state_dict(), [row["loss"] for row in trained.history]
+
+    for folder in ("whole", "again", "cut", "eager"):
+        (tmp_path / folder).mkdir()
+    whole, losses = fit("whole")
+    again, _ = fit("again")
+    assert same(whole, again)
+    torch._dynamo.reset()
+    # at an epoch's last batch, whose shape is then the first that is compiled
+    with pytest.raises(Stopped):
+        fit("cut", stop_at=10)
+    torch._dynamo.reset()
+    resumed, _ = fit("cut")
+    assert same(whole, resumed)
+    _, plain = fit("eager", compiled=False)
+    # dropout draws other numbers there
+    assert losses[0] == pytest.approx(plain[0], rel=0.5)
+    assert losses != plain
+
+
+def test_what_looks_at_a_network_calls_the_loss_as_it_is(tmp_path, monkeypatch):
+    compiled, looked = [], []
+    monkeypatch.setattr(torch, "compile", lambda function, **_: compiled.append(function) or loss)
+    monkeypatch.setattr(loop, "look", lambda network, one, *_: looked.append(one) or {})
+    network = nn.Linear(1, 1)
+
+    def loss(batch, targets):
+        return {"loss": network(batch).mean()}
+
+    compute = Compute(torch.device("cpu"), compile=True)
+    data = Batches(torch.rand(4, 1), torch.arange(4), 2)
+    train(network, loss, data, settings(1, 2, 0.1), Run(0, compute, tmp_path / "c.pt", ""))
+    assert compiled == [loss]
+    assert set(looked) == {loss}
+
+
 def test_steps_take_the_place_of_epochs(tmp_path):
     seen = []
     network = nn.Linear(1, 1)
@@ -514,10 +580,10 @@ def test_asking_for_a_gpu_where_there_is_none_is_an_error(tmp_path, monkeypatch)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with (
         pytest.raises(InputError, match="'device' is 'cuda' but PyTorch sees no GPU"),
-        compute_for("cuda", "float32", 500, tmp_path),
+        compute_for("cuda", tmp_path),
     ):
         pass
-    with compute_for("auto", "float32", 500, tmp_path) as chosen:
+    with compute_for("auto", tmp_path) as chosen:
         assert chosen.device.type == "cpu"
 
 
@@ -527,15 +593,15 @@ def test_jobs_take_different_gpus_and_wait_for_a_free_one(tmp_path, monkeypatch)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     with (
-        compute_for("auto", "float32", 500, tmp_path) as first,
-        compute_for("auto", "float32", 500, tmp_path) as second,
+        compute_for("auto", tmp_path) as first,
+        compute_for("auto", tmp_path) as second,
     ):
         assert {first.device.index, second.device.index} == {0, 1}
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-        with compute_for("auto", "float32", 500, tmp_path) as assigned:
+        with compute_for("auto", tmp_path) as assigned:
             assert assigned.device == torch.device("cuda")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    with compute_for("auto", "float32", 500, tmp_path) as freed:
+    with compute_for("auto", tmp_path) as freed:
         assert freed.device.index == 0
 
 
@@ -547,11 +613,11 @@ def test_more_jobs_than_gpus_wait_their_turn(tmp_path, monkeypatch):
     taken = threading.Event()
 
     def second():
-        with compute_for("cuda", "float32", 500, tmp_path):
+        with compute_for("cuda", tmp_path):
             taken.set()
 
     waiting = threading.Thread(target=second)
-    with compute_for("cuda", "float32", 500, tmp_path):
+    with compute_for("cuda", tmp_path):
         waiting.start()
         assert not taken.wait(1)
     assert taken.wait(5)

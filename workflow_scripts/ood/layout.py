@@ -11,6 +11,8 @@ from pathlib import Path
 RESULTS = "results"
 LOGS, COSTS, KEYS = (f"{RESULTS}/{name}" for name in ("logs", "costs", "keys"))
 TABLES, PLOTS, AVAILABLE = (f"{RESULTS}/{name}" for name in ("tables", "plots", "available"))
+# what PyTorch's compiler keeps
+COMPILED = f"{RESULTS}/compiled"
 PREPARED = "data/prepared"
 # the protocol in a file's name: none for final
 SUFFIXES = {"final": "", "validation": ".validation", "oracle": ".oracle"}

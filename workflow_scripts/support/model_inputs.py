@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from ood.data.images import ImageSet
+from ood.layout import COMPILED
 from ood.provenance import digest
 from ood.training.device import Compute, compute_for
 from ood.training.model_files import TrainedModel
@@ -21,9 +22,14 @@ LOCKS = Path(".snakemake/gpu_locks") / os.uname().nodename
 def compute(snakemake):
     """The device that the config asks for, with the rule's threads."""
     torch.set_num_threads(snakemake.threads)
-    config, precision = snakemake.config, snakemake.params.precision
-    batch = config["scoring_batch"]
-    with compute_for(config["device"], precision, batch, LOCKS) as chosen:
+    config, params = snakemake.config, snakemake.params
+    options = {"precision": params.precision, "scoring_batch": config["scoring_batch"]}
+    if params.get("compile"):
+        # read when the compiler is first used; it would take all cores
+        os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = str(snakemake.threads)
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.abspath(COMPILED))
+        options["compile"] = True
+    with compute_for(config["device"], LOCKS, **options) as chosen:
         yield chosen
 
 

@@ -7,7 +7,9 @@ one, the nearest known name.
 import copy
 import dataclasses
 import itertools
+import os
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,6 +89,13 @@ class Loader:
                     f"{self.source_of(key)}: unknown key {key!r}{nearest(key, Config.model_fields)}"
                 )
         self.config = self._checked(config)
+        # the one that PyTorch calls
+        compiler = os.environ.get("CXX", "g++")
+        if self.config.compile and not shutil.which(compiler):
+            raise InputError(
+                f"{self._at('compile')}: there is no C++ compiler {compiler!r}; install one, name "
+                "another one in CXX, or write compile: off"
+            )
         for key in ("stand_ins", "exclude"):
             for name in getattr(self.config, key):
                 known_dataset(REGISTRY, name, self.source_of(key), key)

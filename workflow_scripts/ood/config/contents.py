@@ -107,10 +107,16 @@ class Config(Settings):
     exclude: list[str]
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["float32", "bfloat16"]
+    compile: bool
     threads: Annotated[int, Field(ge=1, le=1024)]
     scoring_batch: Count
     bootstrap: Annotated[int, Field(ge=0, le=1_000_000)]
     figure_format: Literal["png", "pdf", "svg"]
+
+    @property
+    def computing(self) -> dict:
+        """What decides the numbers of a training beside settings and code, as a job is told it."""
+        return {"precision": self.precision} | ({"compile": True} if self.compile else {})
 
 
 Side = Annotated[int, Field(ge=4, le=1024)]

@@ -25,8 +25,9 @@ def made_from(config: Config, scripts: Path, benchmark: Benchmark, method: str) 
     """
     modules = modules_behind(benchmark, method)
     recipe = recipe_of(benchmark, method)
+    how = config.computing if config.compile else config.precision
     return {
-        "digest": digest(recipe, code(scripts, *STEPS, *modules), config.precision),
+        "digest": digest(recipe, code(scripts, *STEPS, *modules), how),
         "variant": variant_of(config.variants, method),
     }
 

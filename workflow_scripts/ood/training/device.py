@@ -21,6 +21,7 @@ class Compute:
 
     :param device: ``cpu`` or ``cuda``
     :param precision: ``float32``, or ``bfloat16`` for autocast
+    :param compile: whether what runs often goes through PyTorch's compiler
     :param scoring_batch: images in one scoring pass
     :param networks: those in use, see ``shared``
     """
@@ -28,12 +29,18 @@ class Compute:
     device: torch.device
     precision: str = "float32"
     scoring_batch: int = 500
+    compile: bool = False
     networks: dict = field(default_factory=dict, compare=False, repr=False)
 
     def autocast(self):
         return torch.autocast(
             self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"
         )
+
+    def compiled(self, function: Callable) -> Callable:
+        """``function``, compiled if that is asked for: anew for each shape of its inputs, so that
+        the code does not depend on which came first."""
+        return torch.compile(function, dynamic=False) if self.compile else function
 
     def chunk(self, on_cpu: int) -> int:
         """Images in one pass over a whole set: so many on a CPU, whose caches hold few of them;
@@ -64,12 +71,13 @@ class Compute:
 
 
 @contextmanager
-def compute_for(device: str, precision: str, scoring_batch: int, locks: Path):
+def compute_for(device: str, locks: Path, **options):
     """Yield the ``Compute`` for ``device`` (``auto``, ``cpu`` or ``cuda``).
 
     Where several GPUs are visible and nobody assigned one (``CUDA_VISIBLE_DEVICES`` unset), the
     job takes the first whose lock file under ``locks`` is free, and waits if none is.
 
+    :param options: further arguments of ``Compute``
     :raises InputError: if ``cuda`` is asked for and there is none
     """
     if device == "auto":
@@ -77,7 +85,7 @@ def compute_for(device: str, precision: str, scoring_batch: int, locks: Path):
     if device == "cpu":
         # saturated units make denormal numbers, on which a CPU is many times slower
         torch.set_flush_denormal(True)
-        yield Compute(torch.device("cpu"), precision, scoring_batch)
+        yield Compute(torch.device("cpu"), **options)
         return
     if not torch.cuda.is_available():
         raise InputError(
@@ -88,7 +96,7 @@ def compute_for(device: str, precision: str, scoring_batch: int, locks: Path):
     # batches have one shape: the fastest algorithm for it is looked for once
     torch.backends.cudnn.benchmark = True
     if "CUDA_VISIBLE_DEVICES" in os.environ:
-        yield Compute(torch.device("cuda"), precision, scoring_batch)
+        yield Compute(torch.device("cuda"), **options)
         return
     from filelock import FileLock, Timeout
 
@@ -98,7 +106,7 @@ def compute_for(device: str, precision: str, scoring_batch: int, locks: Path):
         for index, lock in enumerate(candidates):
             try:
                 with lock.acquire(timeout=0.5):
-                    yield Compute(torch.device("cuda", index), precision, scoring_batch)
+                    yield Compute(torch.device("cuda", index), **options)
                     return
             except Timeout:
                 continue

@@ -109,6 +109,8 @@ class _Training:
     ):
         self.network, self.loss, self.data, self.run, self.part = network, loss, data, run, part
         self.compute = run.compute
+        # what looks at the network calls the loss as it is
+        self.step_loss = self.compute.compiled(loss)
         data.to(self.compute.device)
         self.length = RunLength(settings, data)
         learned = [value for value in part.parameters() if value.requires_grad]
@@ -157,7 +159,7 @@ class _Training:
             group["lr"] = self.length.rate(before + number)
         batch = self.data.batch(number)
         with self.compute.autocast():
-            terms = self.loss(*batch)
+            terms = self.step_loss(*batch)
         self.optimizer.zero_grad(set_to_none=True)
         terms["loss"].backward()
         self.optimizer.step()
