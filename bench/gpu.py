@@ -11,11 +11,13 @@ It needs the workflow's packages, and says as a table and as JSON:
 2. speed: for every model at `paper` scale training steps per second in the workflow's own loop, in
    float32 (with TF32, as the workflow has it) and bfloat16, against a minimal loop around the same
    net, and against a plain port of WRN-28-10 and PixelCNN++; memory; how often a step waits for the
-   device; for ResNet-18 and WRN-28-10 the share of the device's matrix products per second.
+   device, and how many operators it starts; for ResNet-18 and WRN-28-10 the share of the device's
+   matrix products per second. With `--compile` also what `compile: on` makes of it.
 3. hours: what training takes at `paper` scale, model by model and for each method, with all that
    it needs.
 
-What does not fit into the minutes is left out by name.
+What does not fit into the minutes, or fails, is left out by name. `--out` is written as results
+come. `--methods` or `--models` without names leaves that part out.
 """
 
 import argparse
@@ -24,6 +26,7 @@ import json
 import logging
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import gpu_plan
@@ -38,8 +41,11 @@ from ood.config.kinds import settings_of
 from ood.data.images import ImageSet
 from ood.detection import classifier as classifiers
 from ood.detection.contract import run as run_detectors
+from ood.errors import InputError
+from ood.files import atomic
 from ood.methods import cmg, csi, leave_out, likelihood_ratio, oodgen, vmdls
 from ood.models.pixelcnn import mixture_log_probability
+from ood.training import loop
 from ood.training.device import Compute
 from ood.training.model_files import TrainedModel, save_trained
 from ood.training.run import Inputs, Run
@@ -71,6 +77,7 @@ class Bench:
         self.device, self.folder = torch.device(device), folder
         self.end = time.monotonic() + seconds
         self.left_out: list[str] = []
+        self.runs = 0
 
     def late(self, name: str) -> bool:
         """Whether there is no time for more; ``name`` is noted then."""
@@ -79,11 +86,14 @@ class Bench:
         self.left_out.append(name)
         return True
 
-    def compute(self, precision: str = "float32") -> Compute:
-        return Compute(self.device, precision)
+    def compute(self, precision: str = "float32", compiled: bool = False) -> Compute:
+        return Compute(self.device, precision, compile=compiled)
 
     def run(self, compute: Compute) -> Run:
-        return Run(0, compute, self.folder / "checkpoint.pt", "", origin=(0, "bench"))
+        # a fit that takes a minute leaves a checkpoint, which is of no other fit
+        self.runs += 1
+        checkpoint = self.folder / f"checkpoint{self.runs}.pt"
+        return Run(0, compute, checkpoint, "", origin=(0, "bench"))
 
     def saved(self, one: dict, folder: Path) -> dict:
         """The models that an entry names."""
@@ -104,6 +114,8 @@ class Bench:
 
     def scores(self, chosen: list[str] | None) -> dict:
         """By method the 99th percentile of the differences, and whether that passes."""
+        if chosen == []:
+            return {}
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         plan, folder = chosen_of(PLAN["scores"], chosen), self.folder / "scores"
         first = next(iter(plan["models"].values()))["settings"]
@@ -164,8 +176,20 @@ class Bench:
 
     # 2. Speed
 
-    def speed(self, seconds: float, chosen: list[str] | None) -> dict:
-        """By model what training it costs."""
+    def speed(
+        self,
+        seconds: float,
+        chosen: list[str] | None,
+        compiled: bool = False,
+        keep: Callable[[dict], None] = lambda found: None,
+    ) -> dict:
+        """By model what training it costs.
+
+        :param seconds: for a model, about
+        :param keep: called with what there is after each model
+        """
+        if chosen == []:
+            return {}
         peaks = {precision: self.peak(precision) for precision in ("float32", "bfloat16")}
         found: dict[str, dict] = {"matrix products": {"tflops": peaks}}
         for benchmark, plan in PLAN["speed"].items():
@@ -175,10 +199,17 @@ class Bench:
                 wanted = chosen is None or title in chosen
                 if not wanted or self.late(title):
                     continue
-                for other in one["models"].values():
-                    self.prepare(plan["models"], other, folder)
-                found[title] = self.model(one, folder, seconds, peaks)
-                print(f"  {title}", flush=True)
+                begun = time.monotonic()
+                try:
+                    for other in one["models"].values():
+                        self.prepare(plan["models"], other, folder)
+                    found[title] = self.model(one, folder, seconds, peaks, compiled)
+                except (InputError, torch.OutOfMemoryError) as error:
+                    # a generator of two steps can be too poor for what is built on it
+                    self.left_out.append(f"{title} ({str(error).splitlines()[0]})")
+                    continue
+                print(f"  {title}: {time.monotonic() - begun:.1f} s", flush=True)
+                keep(found)
         return found
 
     def prepare(self, models: dict, name: str, folder: Path) -> None:
@@ -189,28 +220,34 @@ class Bench:
             network, trained = self.fit_model(short, images, self.compute(), folder)
             save_trained(folder / name, one["settings"], network, trained)
 
-    def model(self, one: dict, folder: Path, seconds: float, peaks: dict) -> dict:
+    def model(
+        self, one: dict, folder: Path, seconds: float, peaks: dict, compiled: bool = False
+    ) -> dict:
         settings, batch = one["settings"], batch_size(one["settings"])
         row: dict = {"batch": batch}
+        # a sixth of the time for each of two epochs in both precisions and for the minimal loop; a
+        # net whose steps are slow takes one step
+        rate = self.images_per_second(one, folder, "float32", 1) / batch
+        count = int(min(max(1, rate * seconds / 6), 1500))
         for precision in ("float32", "bfloat16"):
             if self.device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats()
-            rate = self.images_per_second(one, folder, precision, 8) / batch
-            # then as long as asked for
-            count = int(min(max(8, rate * seconds / 2), 1500))
             rate = self.images_per_second(one, folder, precision, count)
             row[precision] = {"steps_per_second": rate / batch, "hours": hours(one, rate)}
+            if compiled:
+                rate = self.images_per_second(one, folder, precision, count, True)
+                row[precision]["compiled"] = rate / batch / row[precision]["steps_per_second"]
             if self.device.type == "cuda":
                 row[precision]["mib"] = torch.cuda.max_memory_allocated() / 2**20
             if settings.get("architecture") in ROOFLINE and settings["type"] == "classifier":
                 share = self.flops(one) * rate / 1e12 / peaks[precision]
                 row[precision]["share_of_products"] = share
-        row["waits_per_step"] = self.waits(one, folder)
+        row |= self.events(one, folder)
         network, loss = minimal(one)
-        row["minimal_loop"] = self.minimal_rate(network, loss, one, seconds)
+        row["minimal_loop"] = self.minimal_rate(network, loss, one, seconds / 3)
         if settings["type"] == "classifier" and settings["architecture"] == "wide_resnet":
             row["plain_port"] = self.minimal_rate(
-                peers.wide_resnet(), lambda net, x, y: F.cross_entropy(net(x), y), one, seconds
+                peers.wide_resnet(), lambda net, x, y: F.cross_entropy(net(x), y), one, seconds / 3
             )
         if settings["type"] == "pixelcnn":
             channels = settings["shape"][2]
@@ -218,14 +255,16 @@ class Bench:
                 peers.PixelCNN(channels, settings["filters"], settings["residual_layers"]),
                 lambda net, x, y: -mixture_log_probability(x * 255, net(x * 255), 1, False).mean(),
                 one,
-                seconds,
+                seconds / 3,
             )
         return row
 
-    def images_per_second(self, one: dict, folder: Path, precision: str, count: int) -> float:
+    def images_per_second(
+        self, one: dict, folder: Path, precision: str, count: int, compiled: bool = False
+    ) -> float:
         """Of the last of two epochs of so many steps."""
         images, short = shortened(one, count)
-        _, trained = self.fit_model(short, images, self.compute(precision), folder)
+        _, trained = self.fit_model(short, images, self.compute(precision, compiled), folder)
         return trained.history[-1]["images_per_second"]
 
     def minimal_rate(self, network, loss, one: dict, seconds: float) -> float:
@@ -252,20 +291,34 @@ class Bench:
             count += 1
         return count / passed
 
-    def waits(self, one: dict, folder: Path) -> float:
-        """How often a step waits for the device, on a CPU how often it reads a number: the second
-        of two runs has eight steps more."""
-        kinds, waiting = [torch.profiler.ProfilerActivity.CPU], "aten::_local_scalar_dense"
+    def events(self, one: dict, folder: Path) -> dict:
+        """Of a training step: ``waits_per_step``, how often it waits for the device, on a CPU how
+        often it reads a number; ``operators_per_step``, on a GPU the kernels that it launches."""
+        kinds, names = (
+            [torch.profiler.ProfilerActivity.CPU],
+            ("aten::_local_scalar_dense", "aten::"),
+        )
         if self.device.type == "cuda":
             kinds.append(torch.profiler.ProfilerActivity.CUDA)
-            waiting = "cudaStreamSynchronize"
-        counts = []
-        for count in (8, 16):
-            images, short = shortened(one, count, epochs=1)
+            names = ("cudaStreamSynchronize", "cudaLaunchKernel")
+        original, counts = loop._Training._step, []
+
+        def profiled(training, *arguments):
             with torch.profiler.profile(activities=kinds) as profile:
-                self.fit_model(short, images, self.compute(), folder)
-            counts.append(sum(e.count for e in profile.key_averages() if e.key == waiting))
-        return (counts[1] - counts[0]) / 8
+                original(training, *arguments)
+            events = profile.key_averages()
+            counts.append(
+                [sum(e.count for e in events if e.key.startswith(name)) for name in names]
+            )
+
+        loop._Training._step = profiled
+        try:
+            images, short = shortened(one, 3, epochs=1)
+            self.fit_model(short, images, self.compute(), folder)
+        finally:
+            loop._Training._step = original
+        # the first step allocates what the others use again
+        return dict(zip(("waits_per_step", "operators_per_step"), counts[-1], strict=True))
 
     def flops(self, one: dict) -> float:
         """Of a training step, for each image."""
@@ -423,11 +476,11 @@ def summary(found: dict) -> str:
         ]
         parts.append(timing.table(["scores of", "99 % below", "tolerance", "passes"], lines))
     speed = dict(found["speed"])
-    peaks = speed.pop("matrix products")["tflops"]
-    parts.append(
-        f"Matrix products: {peaks['float32']:.1f} TFLOP/s in float32, {peaks['bfloat16']:.1f} in "
-        "bfloat16."
-    )
+    if peaks := speed.pop("matrix products", {}).get("tflops"):
+        parts.append(
+            f"Matrix products: {peaks['float32']:.1f} TFLOP/s in float32, "
+            f"{peaks['bfloat16']:.1f} in bfloat16."
+        )
     lines = []
     for name, row in speed.items():
         full, half = row["float32"], row["bfloat16"]
@@ -439,11 +492,14 @@ def summary(found: dict) -> str:
                 f"{one['steps_per_second'] / row['minimal_loop']:.2f} x",
                 f"{100 * one['share_of_products']:.0f} %" if "share_of_products" in one else "",
                 f"{one['hours']:.2f}",
+                f"{one['compiled']:.2f} x" if "compiled" in one else "",
             ]
-        line += [f"{full['mib']:.0f}" if "mib" in full else "", f"{row['waits_per_step']:.1f}"]
-        lines.append(line)
-    header = ["model", "batch", "plain port", "minimal loop", "float32", "", "of products", "hours"]
-    header += ["bfloat16", "", "of products", "hours", "MiB", "waits per step"]
+        line += [f"{full['mib']:.0f}" if "mib" in full else "", f"{row['waits_per_step']}"]
+        lines.append([*line, f"{row['operators_per_step']}"])
+    header = ["model", "batch", "plain port", "minimal loop"]
+    for precision in ("float32", "bfloat16"):
+        header += [precision, "", "of products", "hours", "compiled"]
+    header += ["MiB", "waits per step", "operators per step"]
     parts.append("Training steps per second:\n\n" + timing.table(header, lines))
     lines = [
         [name, *(f"{row[precision]:.1f}" for precision in ("float32", "bfloat16"))]
@@ -473,7 +529,8 @@ def main(arguments: list[str] | None = None) -> dict:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda", choices=["cpu", "cuda"])
     parser.add_argument("--minutes", type=float, default=8)
-    parser.add_argument("--seconds", type=float, default=2, help="for each timing of a model")
+    parser.add_argument("--seconds", type=float, default=6, help="for each model, about")
+    parser.add_argument("--compile", action="store_true", help="also measure compile: on")
     parser.add_argument("--models", nargs="*", help="<benchmark>/<model>; all by default")
     parser.add_argument("--methods", nargs="*", help="whose scores to compare; all by default")
     parser.add_argument("--out", type=Path, help="where to write the JSON")
@@ -483,21 +540,31 @@ def main(arguments: list[str] | None = None) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         # the last half minute is for what is under way
         bench = Bench(chosen.device, 60 * chosen.minutes - 30, Path(folder))
-        found = {
+        found: dict = {
             "device": torch.cuda.get_device_name() if chosen.device == "cuda" else "cpu",
             "torch": torch.__version__,
-            "scores": bench.scores(chosen.methods),
+            "scores": {},
+            "speed": {},
         }
+
+        def keep(part: str, rows: dict) -> None:
+            found[part] = rows
+            found["hours"] = hours_of_methods(found["speed"])
+            found["left_out"] = bench.left_out
+            if chosen.out:
+                with atomic(chosen.out) as temporary:
+                    temporary.write_text(json.dumps(found, indent=1) + "\n")
+
+        keep("scores", bench.scores(chosen.methods))
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True
         torch.backends.cudnn.benchmark = True
-        found["speed"] = bench.speed(chosen.seconds, chosen.models)
-    found["hours"] = hours_of_methods(found["speed"])
-    found["left_out"] = bench.left_out
+        speed = bench.speed(
+            chosen.seconds, chosen.models, chosen.compile, lambda rows: keep("speed", rows)
+        )
+        keep("speed", speed)
     print(summary(found))
     print(json.dumps(found))
-    if chosen.out:
-        chosen.out.write_text(json.dumps(found, indent=1) + "\n")
     return found
 
 

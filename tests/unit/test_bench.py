@@ -7,6 +7,7 @@ import peers
 import torch
 
 from ood.config.kinds import settings_of
+from ood.errors import InputError
 
 
 def test_scores_and_speed_are_measured(tmp_path, capsys):
@@ -28,7 +29,28 @@ def test_scores_and_speed_are_measured(tmp_path, capsys):
     assert row["minimal_loop"] > 0
     assert row["waits_per_step"] == 0
     assert set(found["hours"]) == {"mnist/msp_single", "mnist/odin_single"}
+    assert 100 < row["operators_per_step"] < 10_000
     assert "| mnist/single_classifier |" in capsys.readouterr().out
+
+
+def test_parts_without_names_are_left_out_and_a_model_that_fails_is_named(tmp_path, monkeypatch):
+    found = gpu.main(["--device", "cpu", "--methods", "--models"])
+    assert found["scores"] == found["speed"] == {}
+
+    def fails(*_):
+        raise InputError("all images of a class have the same latent\nmore")
+
+    monkeypatch.setattr(gpu.Bench, "model", fails)
+    out = tmp_path / "found.json"
+    arguments = ["--device", "cpu", "--methods", "--out", str(out)]
+    found = gpu.main([*arguments, "--models", "mnist/single_classifier"])
+    named = "mnist/single_classifier (all images of a class have the same latent)"
+    assert found["left_out"] == json.loads(out.read_text())["left_out"] == [named]
+
+
+def test_a_checkpoint_is_of_one_fit(tmp_path):
+    bench = gpu.Bench("cpu", 60, tmp_path)
+    assert bench.run(gpu.CPU).checkpoint != bench.run(gpu.CPU).checkpoint
 
 
 def test_a_score_that_differs_does_not_pass(monkeypatch, tmp_path):

@@ -248,13 +248,19 @@ def test_patches_are_parts_of_the_photographs():
 
 
 def test_noise_has_its_published_moments():
-    uniform = noise.generate_noise("uniform", (8, 8, 1)) / 255
+    uniform = noise.generate_noise("uniform", (16, 16, 1)) / 255
+    assert len(uniform) == 10_000
     assert uniform.mean() == pytest.approx(0.5, abs=0.002)
     assert uniform.std() == pytest.approx(12**-0.5, abs=0.002)
-    gaussian = noise.generate_noise("gaussian", (8, 8, 1)) / 255
+    gaussian = noise.generate_noise("gaussian", (16, 16, 1)) / 255
     # P(N(.5, 1) < 0) = P(N(.5, 1) > 1) = .3085
     assert (gaussian == 0).mean() == pytest.approx(0.3085 + 0.0007, abs=0.003)
     assert (gaussian == 1).mean() == pytest.approx(0.3085 + 0.0007, abs=0.003)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "uniform", "bright_uniform"])
+def test_small_pictures_get_as_many_images_as_their_benchmarks_can_use(name):
+    assert noise.generate_noise(name, (8, 8, 1)).shape == (2_000, 8, 8, 1)
 
 
 def test_sphere_points_lie_on_the_sphere_and_leave_the_unit_range():
