@@ -55,7 +55,7 @@ RUN, LOG, COST = (
 )
 FAILURES = Failures()
 logger.addHandler(FAILURES)
-# what decides numbers beside settings and code, where models are trained and fitted
+# what decides numbers beside settings and code, of what a device computes
 COMPUTING = PLAN.config.computing
 # what a job that trains or scores needs: minutes and MiB. Of quick and smoke about twice the most
 # that costs.csv has shown, of paper a guess

@@ -41,7 +41,7 @@ for BENCHMARK, JOB, METHODS, SUFFIX in JOBS.scoring():
             datasets=PLAN.sets[BENCHMARK],
             suffix=SUFFIX,
             classes=PARAMS.classes,
-            precision=config["precision"],
+            **COMPUTING,
             chosen=CODE.scoring("evaluation/score.py", BENCHMARK, METHODS),
         script:
             "../workflow_scripts/evaluation/score.py"

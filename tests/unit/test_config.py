@@ -925,3 +925,5 @@ def test_compiled_results_are_others_and_without_it_jobs_are_told_nothing(root):
     )
     assert plain == {"precision": "float32"}
     assert compiled == plain | {"compile": True}
+    both = copy.deepcopy(CONFIG) | {"compile": True, "deterministic": True}
+    assert Loader(root, both).config.computing == compiled | {"deterministic": True}

@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import os
 import threading
 from collections import OrderedDict
 
@@ -603,6 +604,21 @@ def test_jobs_take_different_gpus_and_wait_for_a_free_one(tmp_path, monkeypatch)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     with compute_for("auto", tmp_path) as freed:
         assert freed.device.index == 0
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_gpu_computes_the_same_twice_where_that_is_asked_for(wanted, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    try:
+        with compute_for("cuda", tmp_path, wanted):
+            assert torch.are_deterministic_algorithms_enabled() == wanted
+            assert torch.backends.cudnn.benchmark != wanted
+            assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8" * wanted
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 def test_more_jobs_than_gpus_wait_their_turn(tmp_path, monkeypatch):

@@ -15,11 +15,12 @@ with job(snakemake) as work:
     output, folder = snakemake.output, Path(snakemake.output.detector).parent
     plain = dict(snakemake.params.settings)
     method = importlib.import_module(snakemake.params.module)
+    # the validation protocol takes every model as it was in its best epoch
+    best = bool(snakemake.wildcards.get("chosen"))
+    # before a GPU is taken
+    settings, inputs = settings_of("methods", plain), model_inputs.inputs(snakemake, best)
     with model_inputs.compute(snakemake) as chosen:
         run = model_inputs.run(snakemake, work, chosen, snakemake.wildcards.method, folder)
-        # the validation protocol takes every model as it was in its best epoch
-        best = bool(snakemake.wildcards.get("chosen"))
-        settings, inputs = settings_of("methods", plain), model_inputs.inputs(snakemake, best)
         fitted = method.fit(settings, inputs, run)
     save_model(output.detector, fitted.content)
     save_model(output.snapshots, fitted.snapshots)

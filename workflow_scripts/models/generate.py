@@ -12,9 +12,11 @@ with job(snakemake) as work:
     output, folder = snakemake.output, Path(snakemake.output.grid).parent
     method = importlib.import_module(snakemake.params.module)
     settings = method.GENERATED_FROM.read(dict(snakemake.params.settings))
+    # before a GPU is taken
+    inputs = model_inputs.inputs(snakemake)
     with model_inputs.compute(snakemake) as chosen:
         run = model_inputs.run(snakemake, work, chosen, folder.name, folder)
-        made = method.generate(settings, model_inputs.inputs(snakemake), run)
+        made = method.generate(settings, inputs, run)
     for name, image_set in made.sets.items():
         image_set.save(output[name])
     if "manifest" in output.keys():

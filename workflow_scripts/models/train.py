@@ -23,8 +23,9 @@ with job(snakemake) as work:
     plain = dict(snakemake.params.settings)
     settings = settings_of("models", plain)
     module = importlib.import_module(snakemake.params.module)
+    # before a GPU is taken
+    inputs = model_inputs.inputs(snakemake)
     with model_inputs.compute(snakemake) as chosen:
-        inputs = model_inputs.inputs(snakemake)
         run = model_inputs.run(snakemake, work, chosen, snakemake.wildcards.model, folder)
         if released := settings.weights:
             network = module.NETWORKS[settings.type](settings)

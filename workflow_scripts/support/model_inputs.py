@@ -29,7 +29,8 @@ def compute(snakemake):
         os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = str(snakemake.threads)
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.abspath(COMPILED))
         options["compile"] = True
-    with compute_for(config["device"], LOCKS, **options) as chosen:
+    deterministic = bool(params.get("deterministic"))
+    with compute_for(config["device"], LOCKS, deterministic, **options) as chosen:
         yield chosen
 
 

@@ -108,6 +108,7 @@ class Config(Settings):
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["float32", "bfloat16"]
     compile: bool
+    deterministic: bool
     threads: Annotated[int, Field(ge=1, le=1024)]
     scoring_batch: Count
     bootstrap: Annotated[int, Field(ge=0, le=1_000_000)]
@@ -116,7 +117,9 @@ class Config(Settings):
     @property
     def computing(self) -> dict:
         """What decides the numbers of a training beside settings and code, as a job is told it."""
-        return {"precision": self.precision} | ({"compile": True} if self.compile else {})
+        switches = {"compile": self.compile, "deterministic": self.deterministic}
+        # without one, what was computed before there was such a key is the same
+        return {"precision": self.precision} | {key: True for key, on in switches.items() if on}
 
 
 Side = Annotated[int, Field(ge=4, le=1024)]

@@ -25,7 +25,7 @@ def made_from(config: Config, scripts: Path, benchmark: Benchmark, method: str) 
     """
     modules = modules_behind(benchmark, method)
     recipe = recipe_of(benchmark, method)
-    how = config.computing if config.compile else config.precision
+    how = config.computing if len(config.computing) > 1 else config.precision
     return {
         "digest": digest(recipe, code(scripts, *STEPS, *modules), how),
         "variant": variant_of(config.variants, method),

@@ -71,12 +71,13 @@ class Compute:
 
 
 @contextmanager
-def compute_for(device: str, locks: Path, **options):
+def compute_for(device: str, locks: Path, deterministic: bool = False, **options):
     """Yield the ``Compute`` for ``device`` (``auto``, ``cpu`` or ``cuda``).
 
     Where several GPUs are visible and nobody assigned one (``CUDA_VISIBLE_DEVICES`` unset), the
     job takes the first whose lock file under ``locks`` is free, and waits if none is.
 
+    :param deterministic: whether a GPU computes the same twice
     :param options: further arguments of ``Compute``
     :raises InputError: if ``cuda`` is asked for and there is none
     """
@@ -94,7 +95,11 @@ def compute_for(device: str, locks: Path, **options):
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cudnn.allow_tf32 = True
     # batches have one shape: the fastest algorithm for it is looked for once
-    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.benchmark = not deterministic
+    torch.use_deterministic_algorithms(deterministic)
+    if deterministic:
+        # read when the first product is computed
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     if "CUDA_VISIBLE_DEVICES" in os.environ:
         yield Compute(torch.device("cuda"), **options)
         return
