@@ -30,7 +30,7 @@ def folder(tmp_path):
     (tmp_path / "package" / "apart.py").write_text("far = 1\n")
 
     def codes(source=SOURCE, **others):
-        for cached in (provenance._parsed, provenance._closure):
+        for cached in (provenance._parsed, provenance._imported, provenance._closure):
             cached.cache_clear()
         (tmp_path / "script.py").write_text(source)
         for name, text in others.items():

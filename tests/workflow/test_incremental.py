@@ -15,7 +15,7 @@ import pytest
 from ood.files import load_json
 
 TABLES = "results/tables/metrics.csv"
-GATHERED = Counter(compare=1, tables=1, plot_heatmap=1)
+GATHERED = Counter(compare=1, tables=1, plot_heatmap=1, plot_ranks=1)
 SCORES = Counter(score_baselines_classifier=1, score_brightness=1, score_cmg_energy=1)
 PICTURES = Counter(plot_roc=1, plot_f1=1, plot_histograms=1)
 

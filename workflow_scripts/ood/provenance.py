@@ -56,17 +56,24 @@ def _module_file(folder: Path, module: str) -> Path | None:
 
 
 @functools.cache
+def _imported(folder: Path, path: Path) -> tuple[Path, ...]:
+    """The local files that a source file imports."""
+    modules = {}
+    for name in _parsed(path)[1]:
+        # a package's own file runs whichever part of it is imported
+        parts = name.split(".")
+        modules |= dict.fromkeys(".".join(parts[:count]) for count in range(1, len(parts) + 1))
+    return tuple(one for module in modules if (one := _module_file(folder, module)))
+
+
+@functools.cache
 def _closure(folder: Path, path: Path) -> frozenset[Path]:
     found, waiting = set(), [path]
     while waiting:
         source = waiting.pop()
         if source not in found:
             found.add(source)
-            for name in _parsed(source)[1]:
-                # a package's own file runs whichever part of it is imported
-                parts = name.split(".")
-                packages = [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
-                waiting += [one for part in packages if (one := _module_file(folder, part))]
+            waiting += _imported(folder, source)
     return frozenset(found)
 
 
