@@ -55,7 +55,7 @@ def test_a_diverging_training_says_so_and_keeps_what_was_computed(fresh):
         recipe["models"]["classifier"]["optimizer"]["learning_rate"] = 1e30
 
     fresh.edit_recipe(change)
-    text = fresh.run(check=False)
+    text = fresh.run("results/tables/metrics.csv", check=False)
     # at the end, where one looks
     last = text.splitlines()[-5:]
     place = "results/logs/smoke/tiny/seed0/models/classifier.log"
@@ -157,6 +157,7 @@ def test_a_dead_address_tells_where_to_put_the_file(fresh):
     assert np.load(fresh.path(target))["labels"].tolist() == [i % 10 for i in range(20)]
 
 
+@pytest.mark.slow
 def test_a_model_that_died_in_training_is_flagged_wherever_it_is_used(fresh):
     """A CVAE whose KL term is all that counts: nothing fails, so the tables must say it."""
     fresh.configure(

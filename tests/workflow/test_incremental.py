@@ -15,6 +15,8 @@ import pytest
 from ood.files import load_json
 
 TABLES = "results/tables/metrics.csv"
+# a picture of a kind, where it is enough to draw that kind
+PLOTS = "results/plots/smoke/tiny"
 GATHERED = Counter(compare=1, tables=1, plot_heatmap=1, plot_ranks=1)
 SCORES = Counter(score_baselines_classifier=1, score_brightness=1, score_cmg_energy=1)
 PICTURES = Counter(plot_roc=1, plot_f1=1, plot_histograms=1)
@@ -128,14 +130,15 @@ def test_a_new_ood_set_is_scored_with_the_detectors_that_exist(finished):
     assert finished.planned() == GATHERED + SCORES + PICTURES + Counter(
         generate_noise=1, evaluate=3, plot_image_sets=1
     )
-    text = finished.run()
+    targets = TABLES, f"{PLOTS}/roc/gaussian.png"
+    text = finished.run(*targets)
     after = contents(finished, "results/smoke/tiny/**/*")
     assert {name: after[name] for name in before} == before
     assert made(text, r"score_tiny_\w+") == [(1, 3)] * 3
     assert made(text, "evaluate_tiny") == [(1, 5)] * 3
     assert made(text, "plot_roc_tiny") == [(1, 3)]
     assert len(metrics(finished)) == 3 * 3
-    assert "Nothing to be done" in finished.run()
+    assert "Nothing to be done" in finished.run(*targets)
 
 
 def test_a_new_seed_trains_its_own_models_only(finished):
@@ -167,7 +170,7 @@ def test_a_new_method_is_scored_on_the_models_that_exist(finished):
     assert finished.planned() == GATHERED + PICTURES + Counter(
         score_baselines_classifier=1, evaluate=2
     )
-    text = finished.run()
+    text = finished.run(TABLES, f"{PLOTS}/histograms/max_logit.png")
     assert made(text, "score_tiny_baselines_classifier") == [(2, 4)]
     assert made(text, "evaluate_tiny") == [(0, 4)]
     assert made(text, "plot_histograms_tiny") == [(1, 4)]
@@ -184,7 +187,8 @@ def test_a_changed_setting_reruns_its_method_alone(finished):
     assert finished.planned() == GATHERED + PICTURES + Counter(
         generate_cmg=1, fine_tune_cmg=1, score_cmg_energy=1, evaluate=1, plot_curves=1
     )
-    text = finished.run()
+    curves = f"{PLOTS}/curves/seed0/detectors/cmg_energy.png"
+    text = finished.run(TABLES, curves, f"{PLOTS}/histograms/msp.png")
     assert made(text, "plot_curves_tiny") == [(1, 3)]
     assert made(text, "plot_histograms_tiny") == [(1, 3)]
     after = contents(finished, "results/smoke/tiny/**/*")
@@ -201,7 +205,8 @@ def test_what_writes_the_same_bytes_changes_nothing_after_it(finished):
     planned = finished.planned()
     assert planned["train_cmg_cvae"] == planned["fine_tune_cmg"] == 1
     assert planned["train_classifier"] == planned["score_baselines_classifier"] == 0
-    text = finished.run()
+    drawn = [f"{PLOTS}/{name}.png" for name in ("roc/uniform", "f1/uniform", "histograms/msp")]
+    text = finished.run(TABLES, *drawn)
     assert all(new == 0 for new, _ in made(text, r"plot_(?:roc|f1|histograms)_tiny"))
     after = contents(finished, "results/**/*")
     changed = {name for name in before if after[name] != before[name]}
