@@ -36,7 +36,7 @@ def metrics(*rows):
     """Of (method, OOD set, protocol, seed, AUROC)."""
     columns = ["method", "ood_set", "protocol", "seed", "auroc"]
     table = pd.DataFrame(rows, columns=columns).assign(benchmark="fashion_mnist", id_accuracy=0.5)
-    table["tuned_on"] = "nothing"
+    table["tuned_on"], table["flags"] = "nothing", None
     return table.assign(auroc_low=table["auroc"] - 0.01, auroc_high=table["auroc"] + 0.02)
 
 
@@ -170,6 +170,21 @@ def test_a_paired_difference_knows_seeds_and_images():
     assert pd.isna(oracle["difference"])
     text = studies.book([make_study()], {"s": found}, PUBLISHED.iloc[:0])
     assert "`msp` +3.00 [-" in text
+
+
+def test_the_book_says_which_models_training_left_in_a_bad_state():
+    measured = metrics(
+        ("msp", "mnist", "final", 0, 0.6),
+        ("energy", "mnist", "final", 0, 0.7),
+        ("energy", "mnist", "final", 1, 0.9),
+    )
+    measured["flags"] = [None, "reversed?; net: all outputs are the same", "reversed?"]
+    found = studies.record(make_study(), measured, NO_COMPARISONS, COSTS, ["final"], RUN)
+    assert found["flags"].tolist() == ["", "reversed?; net: all outputs are the same"]
+    text = studies.book([make_study()], {"s": found}, PUBLISHED.iloc[:0])
+    assert "**Flagged.** net: all outputs are the same (energy)." in text
+    before = studies.book([make_study()], {"s": found.drop(columns="flags")}, PUBLISHED.iloc[:0])
+    assert "**Flagged.**" not in before
 
 
 def test_one_seed_s_interval_knows_the_test_images_alone():

@@ -22,7 +22,7 @@ from ood.evaluation.tables import joined_flags, markdown, outward
 
 CELL = ["benchmark", "method", "ood_set", "protocol"]
 COLUMNS = [*CELL, "measure", "seeds", "seed_values", "mean", "sd", "low", "high", "id_accuracy"]
-COLUMNS += ["id_dataset", "ood_dataset", "validation_set", "tuned_on"]
+COLUMNS += ["id_dataset", "ood_dataset", "validation_set", "tuned_on", "flags"]
 # of a row's method against another one on the same images and seeds
 PAIRED = ["reference", "difference", "difference_low", "difference_high", "p_value"]
 RUN = ["scale", "precision", "revision", "machine", "core_minutes"]
@@ -43,6 +43,8 @@ finding.
 * "Same protocol" says whether the published number was chosen as ours; if not, how it was.
 * `tuned_on` in the CSV files says what settings were chosen on. "With test scores known" marks a
   setting that was chosen after a test score had been seen.
+* "Flagged" names models that training left in a bad state, and the methods that use them. Studies
+  recorded before there was such a check say nothing of it.
 * A dash: not run, or not published. OOD sets without either are left out. In brackets behind a
   set: the stand-in that was used.
 """
@@ -116,7 +118,7 @@ def record(
                 row = [benchmark, key[1], original, key[3], measure, len(cell)]
                 row += [", ".join(by_seed), *values, cell["id_accuracy"].mean(), one.dataset]
                 row += [one.ood[key[2]].dataset, one.validation and _image_set(one.validation)]
-                row.append(joined_flags(cell["tuned_on"]))
+                row += [joined_flags(cell["tuned_on"]), joined_flags(cell["flags"].fillna(""))]
                 last = key[3] == "final" and measure == "auroc" and key[:3] in paired
                 rows.append(row + (_paired(paired[key[:3]]) if last else [None] * len(PAIRED)))
     minutes = round((costs["seconds"] * costs["threads"]).sum() / 60)
@@ -223,6 +225,7 @@ def book(studies: list[Study], results: dict[str, pd.DataFrame], published: pd.D
             mine = None if ours is None else ours[ours["benchmark"] == name]
             if rows := _rows(benchmark, about["measures"], mine, known):
                 parts += [f"**{name}**: {benchmark.title}.", *_about_id(benchmark, mine)]
+                parts += _flagged(mine)
                 header = ["method", "OOD set", "measure", "protocol", "ours", "against"]
                 header += ["published", "difference", "same protocol"]
                 parts.append(markdown(header, rows))
@@ -265,6 +268,20 @@ def _about_id(benchmark: Benchmark, ours: pd.DataFrame | None) -> list[str]:
     listed = ", ".join(f"`{method}` {100 * value:.1f}" for method, value in found.items())
     text += f"ID accuracy: {listed}." if listed else ""
     return [text.strip()] if text else []
+
+
+def _flagged(ours: pd.DataFrame | None) -> list[str]:
+    """What is not healthy about models, and who uses them; studies of before had no such column."""
+    if ours is None or "flags" not in ours:
+        return []
+    found: dict[str, dict[str, None]] = {}
+    for method, flags in zip(ours["method"], ours["flags"].fillna(""), strict=True):
+        for flag in flags.split("; "):
+            # a model's flag begins with its name
+            if ": " in flag:
+                found.setdefault(flag, {})[method] = None
+    listed = [f"{flag} ({', '.join(methods)})" for flag, methods in found.items()]
+    return [f"**Flagged.** {'; '.join(listed)}."] if listed else []
 
 
 def _rows(
