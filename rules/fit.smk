@@ -26,13 +26,13 @@ rule train:
         **requests("train"),
     params:
         **CODE.of("models/train.py"),
+        **COMPUTING,
         module=PARAMS.module,
         settings=PLAN.settings,
         models=PARAMS.edges,
         snapshots=PARAMS.keeps_snapshots,
         classes=PARAMS.classes,
         validation=None,
-        **COMPUTING,
         chosen=CODE.chosen("models/train.py"),
     script:
         "../workflow_scripts/models/train.py"
@@ -72,12 +72,12 @@ rule generate:
         **requests("score"),
     params:
         **CODE.of("models/generate.py"),
+        **COMPUTING,
         module=PARAMS.module,
         settings=PLAN.settings,
         models=PARAMS.edges,
         classes=PARAMS.classes,
         validation=None,
-        **COMPUTING,
         chosen=CODE.chosen("models/generate.py"),
     script:
         "../workflow_scripts/models/generate.py"
@@ -113,13 +113,13 @@ rule fit:
         **requests("train"),
     params:
         **CODE.of("models/fit.py"),
+        **COMPUTING,
         module=PARAMS.module,
         settings=PLAN.settings,
         models=PARAMS.edges,
         snapshots=PARAMS.keeps_snapshots,
         classes=PARAMS.classes,
         validation=None,
-        **COMPUTING,
         chosen=CODE.chosen("models/fit.py"),
     script:
         "../workflow_scripts/models/fit.py"

@@ -37,11 +37,11 @@ for BENCHMARK, JOB, METHODS, SUFFIX in JOBS.scoring():
             **requests("score"),
         params:
             **CODE.of("evaluation/score.py"),
+            **COMPUTING,
             methods=PARAMS.scored(BENCHMARK, METHODS),
             datasets=PLAN.sets[BENCHMARK],
             suffix=SUFFIX,
             classes=PARAMS.classes,
-            **COMPUTING,
             chosen=CODE.scoring("evaluation/score.py", BENCHMARK, METHODS),
         script:
             "../workflow_scripts/evaluation/score.py"
