@@ -221,8 +221,9 @@ def page(found: dict) -> str:
         "Trained to the end on the first split; KL and squared error of test images. The warm-up "
         f"is one epoch.\n\n{second}\n\n"
         "## Every model\n\n"
-        "A model that has just begun may well be no better than chance; dead units and constant "
-        f"outputs are what stays.\n\n{timing.table(head, models)}\n"
+        "As many steps, up to 40, as fit into a time. A model that has just begun may well be no "
+        "better than chance, and its views alike; dead units and constant outputs are what stays."
+        f"\n\n{timing.table(head, models)}\n"
     )
 
 
