@@ -1,11 +1,11 @@
 """What the first steps at `paper` scale leave of each model, on a CPU and at full width.
 
-    python bench/first_steps.py [--seconds 90] [--out docs/first_steps.md]
+    python bench/first_steps.py --rows rows.json [--seconds 90] [--out docs/first_steps.md]
 
 Three tables. CMG's CVAE on five splits of MNIST, as published and with the learning rate warmed up
 over one epoch; the same CVAE trained to its end at `quick` scale, at two weights of the KL term;
 and every model of two benchmarks. It needs prepared image sets, see `--data`. Rows are kept beside
-the page, in `--rows`, as they come; what is there is not measured again. `--only` takes one table.
+the page, in a file, as they come; what is there is not measured again. `--only` takes one table.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from pathlib import Path
 import gpu_plan
 import timing
 import torch
+from gpu import in_order, saved
 
 from ood.config.kinds import settings_of
 from ood.data.images import ImageSet, to_tensor, to_unit
@@ -26,7 +27,7 @@ from ood.methods import cmg
 from ood.training import loop
 from ood.training.device import Compute
 from ood.training.health import flags_of
-from ood.training.model_files import TrainedModel, save_trained
+from ood.training.model_files import save_trained
 from ood.training.run import Inputs, Run
 
 SPLITS = [f"mnist_partition{number}" for number in range(1, 6)]
@@ -44,21 +45,21 @@ COMPUTE = Compute(torch.device("cpu"), "bfloat16")
 class FirstSteps(loop._Training):
     """A training that ends early, at the learning rates of the whole."""
 
-    limit, seconds, done, skipped = STEPS, float("inf"), 0, None
+    limit, seconds, done = STEPS, float("inf"), 0
 
     def run_to_the_end(self):
-        begun, sums = self._begin(1, self.length.steps(1)), []
-        for number in range(min(self.limit, self.length.steps(1) * 100)):
-            inside = number % self.length.steps(1)
+        per_epoch = self.length.steps(1)
+        begun = self._begin(1, per_epoch)
+        for number in range(self.limit):
+            inside = number % per_epoch
             if number and not inside:
-                self.data.shuffle(self.length.steps(1) if self.length.by_steps else None)
+                self.data.shuffle(per_epoch if self.length.by_steps else None)
             self._step(number - inside, inside, begun)
-            sums.append(float(self.progress.sums["loss"]) if self.progress.sums else 0.0)
-            if time.perf_counter() - begun > FirstSteps.seconds:
+            FirstSteps.done = number + 1
+            if time.perf_counter() - begun > self.seconds:
                 break
-        FirstSteps.done = len(sums)
         means = loop.mean_terms(self.progress.sums, self.progress.images)
-        self.progress.history.append({"epoch": 1, "step": len(sums), **means})
+        self.progress.history.append({"epoch": 1, "step": self.done, **means})
         return loop.TrainingResult(self.progress.history, 1, health={"last": self._look()})
 
 
@@ -68,13 +69,7 @@ def first_steps(one: dict, images: ImageSet, folder: Path, steps: int, name: str
     module = importlib.import_module(one["module"])
     plain = one["settings"] | {k: v for k, v in SMALLER.items() if k in one["settings"]}
     settings = settings_of("models", plain)
-    models = {
-        key: [TrainedModel(folder / other) for other in named]
-        if isinstance(named, list)
-        else TrainedModel(folder / named)
-        for key, named in one["models"].items()
-    }
-    inputs = Inputs(images, validation=images, models=models)
+    inputs = Inputs(images, validation=images, models=saved(one, folder))
     run = Run(0, COMPUTE, folder / "checkpoint.pt", "", origin=(0, name))
     begun = time.perf_counter()
     network, trained = module.MODELS[settings.type](settings, inputs, run)
@@ -146,9 +141,9 @@ def quick_rows(rows: Rows, data: Path, folder: Path) -> None:
                     facts = trained.health["last"]
                     facts |= cmg.cvae_health(network, settings, test.spread(SHOWN), COMPUTE)
                     shown = to_unit(to_tensor(test.images))
-                    known = torch.from_numpy(test.labels)
+                    labels = torch.from_numpy(test.labels)
                     with torch.no_grad():
-                        drawn = network.decode(network.encode(shown)[0], network.embed(known))
+                        drawn = network.decode(network.encode(shown)[0], network.embed(labels))
                     facts["squared_error"] = float((drawn - shown).square().mean())
                     known = {"type": "cmg_cvae", "steps": trained.history[-1]["step"]}
                     known |= {"flags": flags_of(facts), "facts": facts}
@@ -160,7 +155,7 @@ def quick_rows(rows: Rows, data: Path, folder: Path) -> None:
 def model_rows(rows: Rows, data: Path, folder: Path, stand_ins: dict[str, str]) -> None:
     for benchmark in BENCHMARKS:
         models = gpu_plan.speed(benchmark)["models"]
-        for name, one in sorted(models.items(), key=lambda item: bool(item[1]["models"])):
+        for name, one in in_order(models).items():
             dataset = stand_ins.get(benchmark, benchmark)
             images = images_of(data, one["settings"], dataset, None)
             title, place = f"{benchmark}/{name}", folder / benchmark
@@ -188,7 +183,7 @@ def line(row: dict, *names: str) -> list[str]:
 
 
 def page(found: dict) -> str:
-    """Both tables."""
+    """The three tables."""
     cmg = [
         [*name.split(), *line(row, "dead_units", "kl_nats", "used_latents")]
         for name, row in found.items()

@@ -95,18 +95,9 @@ class Bench:
         checkpoint = self.folder / f"checkpoint{self.runs}.pt"
         return Run(0, compute, checkpoint, "", origin=(0, "bench"))
 
-    def saved(self, one: dict, folder: Path) -> dict:
-        """The models that an entry names."""
-        return {
-            key: [TrainedModel(folder / name) for name in named]
-            if isinstance(named, list)
-            else TrainedModel(folder / named)
-            for key, named in one["models"].items()
-        }
-
     def fit_model(self, one: dict, images: ImageSet, compute: Compute, folder: Path):
         module = importlib.import_module(one["module"])
-        inputs = Inputs(images, validation=images, models=self.saved(one, folder))
+        inputs = Inputs(images, validation=images, models=saved(one, folder))
         settings = settings_of("models", one["settings"])
         return module.MODELS[settings.type](settings, inputs, self.run(compute))
 
@@ -134,7 +125,7 @@ class Bench:
                 continue
             module = importlib.import_module(one["module"])
             inputs = Inputs(
-                images, validation=judged, validation_name="x", models=self.saved(one, folder)
+                images, validation=judged, validation_name="x", models=saved(one, folder)
             )
             settings = settings_of("methods", one["settings"])
             fitted = module.fit(settings, inputs, self.run(CPU))
@@ -168,7 +159,7 @@ class Bench:
         if "cvae" not in one["models"]:
             owner = plan["models"][one["models"]["classifier"]]
         inputs = Inputs(
-            images, images, tuple(range(images.labels.max() + 1)), models=self.saved(owner, folder)
+            images, images, tuple(range(images.labels.max() + 1)), models=saved(owner, folder)
         )
         plain = owner["settings"]
         settings = module.GENERATED_FROM.read(plain.get("generation", plain))
@@ -358,6 +349,16 @@ def noise(count: int, shape: list[int]) -> np.ndarray:
 def steps(settings: dict) -> bool:
     """Whether a score takes a step along a gradient's sign."""
     return settings.get("score", settings["pipeline"]) in STEPPING
+
+
+def saved(one: dict, folder: Path) -> dict:
+    """The models that an entry names, from a folder."""
+    return {
+        key: [TrainedModel(folder / name) for name in named]
+        if isinstance(named, list)
+        else TrainedModel(folder / named)
+        for key, named in one["models"].items()
+    }
 
 
 def in_order(models: dict) -> dict:

@@ -927,3 +927,9 @@ def test_compiled_results_are_others_and_without_it_jobs_are_told_nothing(root):
     assert compiled == plain | {"compile": True}
     both = copy.deepcopy(CONFIG) | {"compile": True, "deterministic": True}
     assert Loader(root, both).config.computing == compiled | {"deterministic": True}
+
+
+@pytest.mark.parametrize("written", ["on", "true", "True", True])
+def test_a_switch_may_come_as_snakemake_s_text(root, written):
+    config = copy.deepcopy(CONFIG) | {"compile": written}
+    assert Loader(root, config).config.compile is True

@@ -14,6 +14,8 @@ from ood.errors import InputError
 
 SEAL = "seal"
 CHANGED = "is not what was written"
+# what a file is called before it is whole begins so
+TEMPORARY = ".tmp-"
 
 
 @contextmanager
@@ -21,7 +23,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary name beside ``path``; rename it to ``path`` when the block succeeds."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY, suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:

@@ -10,9 +10,8 @@ with job(snakemake):
     from ood.reports.rank_plot import critical_difference
 
     metrics = pd.read_csv(snakemake.input[0])
-    params = snakemake.params
     chosen = metrics["benchmark"].eq(snakemake.wildcards.benchmark)
-    chosen &= metrics["scale"].eq(params.scale) & metrics["protocol"].eq("final")
+    chosen &= metrics["scale"].eq(snakemake.params.scale) & metrics["protocol"].eq("final")
     auroc = ranks.blocks(metrics[chosen])
     title = f"{place(snakemake)}: mean ranks over {len(auroc)} OOD sets and seeds"
     critical_difference(snakemake.output[0], title, ranks.mean_ranks(auroc), ranks.pairwise(auroc))

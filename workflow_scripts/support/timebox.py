@@ -23,8 +23,17 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-RESULTS = Path("results")
-LEFT_OUT = ("tables", "available", "plots", "compiled", "logs")
+# it runs by itself, not as a script of the workflow
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from ood import layout
+from ood.files import TEMPORARY
+
+RESULTS = Path(layout.RESULTS)
+LEFT_OUT = [
+    Path(one)
+    for one in (layout.TABLES, layout.AVAILABLE, layout.PLOTS, layout.COMPILED, layout.LOGS)
+]
 INDEX = "parts.json"
 # after the signal a job saves its checkpoint
 SECONDS_TO_SAVE = 120
@@ -97,10 +106,9 @@ def pack(folder: Path, megabytes: float) -> None:
         parts = Parts(made, int(megabytes * 1e6))
         with tarfile.open(fileobj=parts, mode="w|") as archive:
             for path in sorted(RESULTS.rglob("*")):
-                inside = path.relative_to(RESULTS)
-                finished = not path.name.startswith(".tmp-")
-                if path.is_file() and inside.parts[0] not in LEFT_OUT and finished:
-                    archive.add(path, str(inside))
+                finished = not path.name.startswith(TEMPORARY)
+                if path.is_file() and finished and not any(map(path.is_relative_to, LEFT_OUT)):
+                    archive.add(path, str(path.relative_to(RESULTS)))
         parts.finish()
         (made / INDEX).write_text(json.dumps(parts.digests, indent=1) + "\n")
         shutil.rmtree(folder, ignore_errors=True)

@@ -29,6 +29,9 @@ from ood.data.registry import REGISTRY
 from ood.errors import InputError
 from ood.settings.base import AtMostClasses, nearest
 
+# keys whose values `--config` may give as text
+TEXT_FROM_SNAKEMAKE = ("seeds", "variants", "compile", "deterministic")
+
 
 @dataclass(frozen=True)
 class Benchmark:
@@ -80,7 +83,7 @@ class Loader:
         self.root, self.source, self.sources = root, source, sources or {}
         self._families: dict[str, Family] = {}
         config = {
-            key: _parsed(value) if key in ("seeds", "variants") else value
+            key: _parsed(value) if key in TEXT_FROM_SNAKEMAKE else value
             for key, value in config.items()
         }
         for key in config:
@@ -356,7 +359,7 @@ def _check_sizes(models: dict[str, dict], source: str) -> None:
 
 
 def _parsed(value: object) -> object:
-    """Numbers for the strings that `--config seeds=[0,1]` makes of what lists and mappings hold."""
+    """What strings mean that `--config seeds=[0,1] compile=on` makes of numbers and switches."""
     if isinstance(value, dict):
         return {key: _parsed(one) for key, one in value.items()}
     if isinstance(value, list):

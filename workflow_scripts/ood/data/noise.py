@@ -15,8 +15,8 @@ INTERP_DISTANCE = 100
 def generate_noise(
     name: str, shape: tuple[int, int, int], known: np.ndarray | None = None
 ) -> np.ndarray:
-    """``COUNT`` images of pixel noise, 2,000 points on a sphere, noise on every ID image, or means
-    of two; the same everywhere.
+    """``COUNT`` images of pixel noise (``SMALL_COUNT`` below ``SMALL`` pixels), 2,000 points on a
+    sphere, noise on every ID image, or means of two; the same everywhere.
 
     :param known: uint8 ID images ``[N, H, W, C]``, for the noises around them
     :return: ``[N, H, W, C]``, uint8, or float32 where values leave [0, 1] or lie between bytes

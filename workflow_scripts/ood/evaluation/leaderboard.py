@@ -86,8 +86,8 @@ def leaderboard_table(
     )[[*first, *middle, *last]]
 
 
-def _in(rows: pd.DataFrame, cells: frozenset) -> list[bool]:
-    return [cell in cells for cell in zip(rows["ood_set"], rows["seed"], strict=True)]
+def _in(rows: pd.DataFrame, shared: frozenset) -> list[bool]:
+    return [cell in shared for cell in zip(rows["ood_set"], rows["seed"], strict=True)]
 
 
 def _beside(of_method: dict[str, pd.DataFrame], shared: frozenset) -> str:

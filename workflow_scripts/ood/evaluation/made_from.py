@@ -25,9 +25,8 @@ def made_from(config: Config, scripts: Path, benchmark: Benchmark, method: str) 
     """
     modules = modules_behind(benchmark, method)
     recipe = recipe_of(benchmark, method)
-    how = config.computing if len(config.computing) > 1 else config.precision
     return {
-        "digest": digest(recipe, code(scripts, *STEPS, *modules), how),
+        "digest": digest(recipe, code(scripts, *STEPS, *modules), config.computing),
         "variant": variant_of(config.variants, method),
     }
 

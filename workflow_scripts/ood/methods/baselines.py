@@ -106,6 +106,7 @@ def _kth_of_candidates(
     """The distances, and where no other than a candidate can be among the nearest.
 
     :param dtype: of the products
+    :return: float64 ``[N]`` and bool ``[N]``
     """
     nearest, index = [], []
     for start in range(0, len(known), NEIGHBOURS_CHUNK):

@@ -123,6 +123,23 @@ def fit_pixelcnn(
     return network.eval(), trained
 
 
+def _nats_of_independent(values: Tensor) -> float:
+    """Nats per value of the best independent model that is flat in 16 ranges of gray, with 0 and
+    255 apart.
+
+    A histogram of all 256 values is no measure: images of few gray values, as scikit-learn's
+    digits, give it a comb that smooth logistics only learn late. At 0 and 255 logistics have mass.
+
+    :param values: whole numbers in [0, 255], of any shape
+    """
+    ranges = torch.cat([torch.zeros(1), 1 + torch.arange(254) * 16 // 254, torch.full((1,), 17)])
+    ranges = ranges.long()
+    widths = ranges.bincount().double()
+    counts = ranges[values.long().flatten()].bincount(minlength=len(widths)).double()
+    shares = counts / counts.sum()
+    return -float((shares * (shares / widths).clamp(min=1e-300).log()).sum())
+
+
 def pixelcnn_health(
     network: PixelCNN, settings: PixelCNNSettings, image_set: ImageSet, compute: Compute
 ) -> dict[str, float]:
@@ -146,23 +163,6 @@ def pixelcnn_health(
 
 NETWORKS = {"pixelcnn": build}
 MODELS = {"pixelcnn": fit_pixelcnn}
-
-
-def _nats_of_independent(values: Tensor) -> float:
-    """Nats per value of the best independent model that is flat in 16 ranges of gray, with 0 and
-    255 apart.
-
-    A histogram of all 256 values is no measure: images of few gray values, as scikit-learn's
-    digits, give it a comb that smooth logistics only learn late. At 0 and 255 logistics have mass.
-    """
-    ranges = torch.cat([torch.zeros(1), 1 + torch.arange(254) * 16 // 254, torch.full((1,), 17)])
-    ranges = ranges.long()
-    widths = ranges.bincount().double()
-    counts = ranges[values.long().flatten()].bincount(minlength=len(widths)).double()
-    shares = counts / counts.sum()
-    return -float((shares * (shares / widths).clamp(min=1e-300).log()).sum())
-
-
 HEALTH = {"pixelcnn": pixelcnn_health}
 
 
