@@ -9,10 +9,12 @@ It needs the workflow's packages, and says as a table and as JSON:
    units of the scores' standard deviation; TF32 is off meanwhile. Every detector is also fitted on
    the device.
 2. speed: for every model at `paper` scale training steps per second in the workflow's own loop, in
-   float32 (with TF32, as the workflow has it) and bfloat16, against a minimal loop around the same
-   net, and against a plain port of WRN-28-10 and PixelCNN++; memory; how often a step waits for the
-   device, and how many operators it starts; for ResNet-18 and WRN-28-10 the share of the device's
-   matrix products per second. With `--compile` also what `compile: on` makes of it.
+   float32 (with TF32, as the workflow has it) and bfloat16, as CUDA graphs and without, against a
+   minimal loop around the same net, and against a plain port of WRN-28-10 and PixelCNN++; memory;
+   how often a step waits for the device, and how many operators it starts; for ResNet-18 and
+   WRN-28-10 the share of the device's matrix products per second; how long OODGen draws a pool.
+   With `--compile` also what `compile: on` makes of it, with `--deterministic` what that costs and
+   whether two trainings are equal.
 3. hours: what training takes at `paper` scale, model by model and for each method, with all that
    it needs.
 
@@ -24,6 +26,7 @@ import argparse
 import importlib
 import json
 import logging
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -45,9 +48,10 @@ from ood.errors import InputError
 from ood.files import atomic
 from ood.methods import cmg, csi, leave_out, likelihood_ratio, oodgen, vmdls
 from ood.models.pixelcnn import mixture_log_probability
+from ood.training import graphs as graphs_module
 from ood.training import loop
-from ood.training.device import Compute
-from ood.training.model_files import TrainedModel, save_trained
+from ood.training.device import Compute, state_digest
+from ood.training.model_files import TrainedModel, restore, save_trained
 from ood.training.run import Inputs, Run
 
 PLAN = gpu_plan.plan()
@@ -56,6 +60,8 @@ CPU = Compute(torch.device("cpu"))
 # gradient is 0 but for rounding
 TOLERANCE, TOLERANCE_OF_STEPS = 1e-3, 0.1
 STEPPING = ("odin", "leave_out")
+# what the CPU asks of a GPU
+LAUNCHES = ("cudaLaunch", "cuLaunch", "cudaGraphLaunch", "cudaMemcpyAsync", "cudaMemsetAsync")
 # nets whose speed is compared with that of matrix products
 ROOFLINE = ("resnet18", "wide_resnet")
 
@@ -68,6 +74,19 @@ def pictures(count: int, shape: list[int], classes: int, seed: int = 0) -> Image
     blurred = generator.integers(0, 56, (count, *shape), np.uint8)
     blurred += patterns[labels]
     return ImageSet(blurred, labels.astype(np.int64))
+
+
+class Nothing(graphs_module.CUDA):
+    """A graph that computes nothing: what a step does beside it."""
+
+    def __init__(self, device: torch.device):
+        pass
+
+    def watched(self, work: Callable, *given: torch.Tensor) -> None:
+        work(*given)
+
+    def captured(self, work: Callable, *given: torch.Tensor) -> Callable:
+        return lambda: None
 
 
 class Bench:
@@ -86,8 +105,8 @@ class Bench:
         self.left_out.append(name)
         return True
 
-    def compute(self, precision: str = "float32", compiled: bool = False) -> Compute:
-        return Compute(self.device, precision, compile=compiled)
+    def compute(self, precision: str = "float32", **more) -> Compute:
+        return Compute(self.device, precision, **more)
 
     def run(self, compute: Compute) -> Run:
         # a fit that takes a minute leaves a checkpoint, which is of no other fit
@@ -172,6 +191,7 @@ class Bench:
         seconds: float,
         chosen: list[str] | None,
         compiled: bool = False,
+        deterministic: bool = False,
         keep: Callable[[dict], None] = lambda found: None,
     ) -> dict:
         """By model what training it costs.
@@ -194,7 +214,7 @@ class Bench:
                 try:
                     for other in one["models"].values():
                         self.prepare(plan["models"], other, folder)
-                    found[title] = self.model(one, folder, seconds, peaks, compiled)
+                    found[title] = self.model(one, folder, seconds, peaks, compiled, deterministic)
                 except (InputError, torch.OutOfMemoryError) as error:
                     # a generator of two steps can be too poor for what is built on it
                     self.left_out.append(f"{title} ({str(error).splitlines()[0]})")
@@ -207,33 +227,50 @@ class Bench:
         """A model that another one starts from, after a step or two."""
         one = models[name]
         if not (folder / name / "model.pt").exists():
-            images, short = shortened(one, 2)
+            # after two steps a VAE can give all images the same latent
+            images, short = shortened(one, 2 if self.device.type == "cpu" else 100)
             network, trained = self.fit_model(short, images, self.compute(), folder)
             save_trained(folder / name, one["settings"], network, trained)
 
     def model(
-        self, one: dict, folder: Path, seconds: float, peaks: dict, compiled: bool = False
+        self,
+        one: dict,
+        folder: Path,
+        seconds: float,
+        peaks: dict,
+        compiled: bool = False,
+        deterministic: bool = False,
     ) -> dict:
         settings, batch = one["settings"], batch_size(one["settings"])
         row: dict = {"batch": batch}
-        # a sixth of the time for each of two epochs in both precisions and for the minimal loop; a
-        # net whose steps are slow takes one step
-        rate = self.images_per_second(one, folder, "float32", 1) / batch
-        count = int(min(max(1, rate * seconds / 6), 1500))
+        cuda = self.device.type == "cuda"
+        # a part of the time for each of two epochs in both precisions, as graphs and without, and
+        # for the minimal loop; a net whose steps are slow takes one step
+        rate, _ = self.images_per_second(one, folder, self.compute(), 1)
+        count = int(min(max(1, rate / batch * seconds / (10 if cuda else 6)), 1500))
         for precision in ("float32", "bfloat16"):
-            if self.device.type == "cuda":
+            if cuda:
                 torch.cuda.reset_peak_memory_stats()
-            rate = self.images_per_second(one, folder, precision, count)
+            compute = self.compute(precision, graphs=cuda)
+            rate, _ = self.images_per_second(one, folder, compute, count)
             row[precision] = {"steps_per_second": rate / batch, "hours": hours(one, rate)}
-            if compiled:
-                rate = self.images_per_second(one, folder, precision, count, True)
-                row[precision]["compiled"] = rate / batch / row[precision]["steps_per_second"]
-            if self.device.type == "cuda":
+            if cuda:
                 row[precision]["mib"] = torch.cuda.max_memory_allocated() / 2**20
+                eager, _ = self.images_per_second(one, folder, self.compute(precision), count)
+                row[precision]["graph"] = rate / eager
+            if compiled:
+                compute = self.compute(precision, graphs=cuda, compile=True)
+                faster, _ = self.images_per_second(one, folder, compute, count)
+                row[precision]["compiled"] = faster / rate
+            if deterministic:
+                row[precision] |= self.repeated(one, folder, precision, count, rate)
             if settings.get("architecture") in ROOFLINE and settings["type"] == "classifier":
                 share = self.flops(one) * rate / 1e12 / peaks[precision]
                 row[precision]["share_of_products"] = share
-        row |= self.events(one, folder)
+        row["waits_per_step"], row["operators_per_step"] = self.events(one, folder, False)
+        row["operators_with_graph"] = self.events(one, folder, True)[1]
+        if cuda and settings["type"] == "oodgen_classifier":
+            row["pool_seconds"] = self.pool_seconds(one, folder)
         network, loss = minimal(one)
         row["minimal_loop"] = self.minimal_rate(network, loss, one, seconds / 3)
         if settings["type"] == "classifier" and settings["architecture"] == "wide_resnet":
@@ -251,12 +288,45 @@ class Bench:
         return row
 
     def images_per_second(
-        self, one: dict, folder: Path, precision: str, count: int, compiled: bool = False
-    ) -> float:
-        """Of the last of two epochs of so many steps."""
+        self, one: dict, folder: Path, compute: Compute, count: int
+    ) -> tuple[float, str]:
+        """Of the last of two epochs of so many steps, and a digest of the weights after it."""
         images, short = shortened(one, count)
-        _, trained = self.fit_model(short, images, self.compute(precision, compiled), folder)
-        return trained.history[-1]["images_per_second"]
+        network, trained = self.fit_model(short, images, compute, folder)
+        return trained.history[-1]["images_per_second"], state_digest(network.state_dict())
+
+    def repeated(self, one: dict, folder: Path, precision: str, count: int, rate: float) -> dict:
+        """How fast two deterministic trainings are against ``rate``, and whether they are equal; or
+        why there are none."""
+        fast = torch.backends.cudnn.benchmark
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark = False
+        compute = self.compute(precision, graphs=self.device.type == "cuda")
+        try:
+            (first, one_digest), (second, other) = (
+                self.images_per_second(one, folder, compute, count) for _ in range(2)
+            )
+        except RuntimeError as error:
+            return {"deterministic": str(error).splitlines()[0]}
+        finally:
+            torch.use_deterministic_algorithms(False)
+            torch.backends.cudnn.benchmark = fast
+        return {"deterministic": max(first, second) / rate, "equal": one_digest == other}
+
+    def pool_seconds(self, one: dict, folder: Path) -> float:
+        """A pool of OODGen's type I, the second of two; random images."""
+        settings = settings_of("models", one["settings"])
+        saved_vae = saved(one, folder)["vae"]
+        cvae = restore(oodgen.build_cvae, saved_vae.content, self.compute())
+        count = settings.pool_size
+        base = oodgen.encode(cvae, pictures(count, settings.shape, settings.n_classes))
+        generator = oodgen.Generator(cvae, settings.generation, [], base)
+        for _ in range(2):
+            timing.wait(self.device.type)
+            begun = time.perf_counter()
+            generator.type1(generator.sample(count))
+            timing.wait(self.device.type)
+        return time.perf_counter() - begun
 
     def minimal_rate(self, network, loss, one: dict, seconds: float) -> float:
         """Steps per second of a minimal loop."""
@@ -282,34 +352,38 @@ class Bench:
             count += 1
         return count / passed
 
-    def events(self, one: dict, folder: Path) -> dict:
-        """Of a training step: ``waits_per_step``, how often it waits for the device, on a CPU how
-        often it reads a number; ``operators_per_step``, on a GPU the kernels that it launches."""
+    def events(self, one: dict, folder: Path, graphs: bool) -> tuple[int, int]:
+        """Of a training step: how often it waits for the device, on a CPU how often it reads a
+        number; and how many operators it starts, on a GPU kernels, copies and graphs. What would be
+        a graph on a GPU counts for nothing on a CPU."""
         kinds, names = (
             [torch.profiler.ProfilerActivity.CPU],
-            ("aten::_local_scalar_dense", "aten::"),
+            [("aten::_local_scalar_dense",), ("aten::",)],
         )
         if self.device.type == "cuda":
             kinds.append(torch.profiler.ProfilerActivity.CUDA)
-            names = ("cudaStreamSynchronize", "cudaLaunchKernel")
-        original, counts = loop._Training._step, []
+            names = [("cudaStreamSynchronize", "cudaDeviceSynchronize"), LAUNCHES]
+        original, capture, counts, taken = loop._Training._step, loop.CUDA, [], []
 
         def profiled(training, *arguments):
+            taken.append(1)
+            # once a graph is there
+            if len(taken) != graphs_module.WARM_UP + 2:
+                return original(training, *arguments)
             with torch.profiler.profile(activities=kinds) as profile:
                 original(training, *arguments)
             events = profile.key_averages()
-            counts.append(
-                [sum(e.count for e in events if e.key.startswith(name)) for name in names]
-            )
+            counts.extend(sum(e.count for e in events if e.key.startswith(name)) for name in names)
 
         loop._Training._step = profiled
+        if self.device.type == "cpu":
+            loop.CUDA = Nothing
         try:
-            images, short = shortened(one, 3, epochs=1)
-            self.fit_model(short, images, self.compute(), folder)
+            images, short = shortened(one, graphs_module.WARM_UP + 2, epochs=1)
+            self.fit_model(short, images, self.compute(graphs=graphs), folder)
         finally:
-            loop._Training._step = original
-        # the first step allocates what the others use again
-        return dict(zip(("waits_per_step", "operators_per_step"), counts[-1], strict=True))
+            loop._Training._step, loop.CUDA = original, capture
+        return tuple(counts)
 
     def flops(self, one: dict) -> float:
         """Of a training step, for each image."""
@@ -493,23 +567,36 @@ def summary(found: dict) -> str:
                 f"{one['steps_per_second'] / row['minimal_loop']:.2f} x",
                 f"{100 * one['share_of_products']:.0f} %" if "share_of_products" in one else "",
                 f"{one['hours']:.2f}",
+                f"{one['graph']:.2f} x" if "graph" in one else "",
                 f"{one['compiled']:.2f} x" if "compiled" in one else "",
+                repeated(one),
             ]
         line += [f"{full['mib']:.0f}" if "mib" in full else "", f"{row['waits_per_step']}"]
-        lines.append([*line, f"{row['operators_per_step']}"])
+        lines.append([*line, f"{row['operators_per_step']} / {row['operators_with_graph']}"])
     header = ["model", "batch", "plain port", "minimal loop"]
     for precision in ("float32", "bfloat16"):
-        header += [precision, "", "of products", "hours", "compiled"]
-    header += ["MiB", "waits per step", "operators per step"]
+        header += [precision, "", "of products", "hours", "graph", "compiled", "deterministic"]
+    header += ["MiB", "waits per step", "operators per step / with a graph"]
     parts.append("Training steps per second:\n\n" + timing.table(header, lines))
     lines = [
         [name, *(f"{row[precision]:.1f}" for precision in ("float32", "bfloat16"))]
         for name, row in found["hours"].items()
     ]
     parts.append(timing.table(["hours at paper scale", "float32", "bfloat16"], lines))
+    for name, row in speed.items():
+        if "pool_seconds" in row:
+            parts.append(f"A pool of type I for {name}: {row['pool_seconds']:.1f} s.")
     if found["left_out"]:
         parts.append("Left out: " + ", ".join(found["left_out"]))
     return "\n\n".join(parts)
+
+
+def repeated(row: dict) -> str:
+    """What ``deterministic: on`` costs in one precision."""
+    found = row.get("deterministic", "")
+    if isinstance(found, str):
+        return found
+    return f"{found:.2f} x, {'equal' if row['equal'] else 'NOT EQUAL'}"
 
 
 def hours_of_methods(speed: dict) -> dict:
@@ -532,11 +619,15 @@ def main(arguments: list[str] | None = None) -> dict:
     parser.add_argument("--minutes", type=float, default=8)
     parser.add_argument("--seconds", type=float, default=6, help="for each model, about")
     parser.add_argument("--compile", action="store_true", help="also measure compile: on")
+    parser.add_argument("--deterministic", action="store_true", help="and deterministic: on")
     parser.add_argument("--models", nargs="*", help="<benchmark>/<model>; all by default")
     parser.add_argument("--methods", nargs="*", help="whose scores to compare; all by default")
     parser.add_argument("--out", type=Path, help="where to write the JSON")
     chosen = parser.parse_args(arguments)
     logging.disable(logging.INFO)
+    if chosen.deterministic:
+        # read when the first product is computed
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         # the last half minute is for what is under way
@@ -561,7 +652,11 @@ def main(arguments: list[str] | None = None) -> dict:
         torch.backends.cudnn.allow_tf32 = True
         torch.backends.cudnn.benchmark = True
         speed = bench.speed(
-            chosen.seconds, chosen.models, chosen.compile, lambda rows: keep("speed", rows)
+            chosen.seconds,
+            chosen.models,
+            chosen.compile,
+            chosen.deterministic,
+            lambda rows: keep("speed", rows),
         )
         keep("speed", speed)
     print(summary(found))

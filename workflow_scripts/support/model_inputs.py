@@ -29,8 +29,9 @@ def compute(snakemake):
         os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = str(snakemake.threads)
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.abspath(COMPILED))
         options["compile"] = True
-    deterministic = bool(params.get("deterministic"))
-    with compute_for(config["device"], LOCKS, deterministic, **options) as chosen:
+    options["deterministic"] = bool(params.get("deterministic"))
+    options["graphs"] = config["graphs"]
+    with compute_for(config["device"], LOCKS, **options) as chosen:
         yield chosen
 
 

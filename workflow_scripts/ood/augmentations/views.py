@@ -61,8 +61,10 @@ class Views:
         """Width and height of each view's window as shares of the image's, and its centre in
         [-1, 1]: sides of whole pixels that fit, at any half pixel; ``[count, 4]``."""
         if self.crop is None:
-            return torch.tensor([1.0, 1.0, 0.0, 0.0], device=device).expand(count, 4)
-        (low, high), image = self.crop, torch.tensor([shape[1], shape[0]], device=device)
+            whole = torch.ones(count, 2, device=device)
+            return torch.cat([whole, torch.zeros_like(whole)], dim=1)
+        low, high = self.crop
+        image = torch.stack([torch.full((), side, device=device) for side in shape[::-1]])
         area = low + (high - low) * torch.rand(count, ATTEMPTS, device=device)
         aspect = ASPECTS[0] + (ASPECTS[1] - ASPECTS[0]) * torch.rand(count, ATTEMPTS, device=device)
         # width over height
@@ -117,7 +119,7 @@ def colour(images: Tensor, drawn: dict[str, Tensor]) -> Tensor:
         images = change_hsv(images, drawn)
     images = torch.where(drawn["contrast_first"], images, contrast(images))
     if images.shape[1] == 3:
-        luma = (images * images.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
+        luma = sum(share * one for share, one in zip(LUMA, images.split(1, 1), strict=True))
         images = torch.where(of_each("grey"), luma, images)
     return images
 
@@ -145,7 +147,7 @@ def to_hsv(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def from_hsv(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
     """The inverse of ``to_hsv``; any hue, of which whole turns do not matter."""
     # red, green and blue fall off from their own corner of the hexagon
-    corners = hue.new_tensor([5.0, 3.0, 1.0])[:, None, None]
+    corners = torch.arange(5, 0, -2, device=hue.device)[:, None, None]
     place = (corners + 6 * hue[:, None]) % 6
     fall = torch.minimum(place, 4 - place).clamp(0, 1)
     return value[:, None] * (1 - saturation[:, None] * fall)

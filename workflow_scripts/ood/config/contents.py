@@ -107,6 +107,10 @@ class Config(Settings):
     exclude: list[str]
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["float32", "bfloat16"]
+    # YAML reads off as false
+    graphs: Annotated[
+        Literal["auto", "off"], BeforeValidator(lambda value: "off" if value is False else value)
+    ]
     compile: bool
     deterministic: bool
     threads: Annotated[int, Field(ge=1, le=1024)]

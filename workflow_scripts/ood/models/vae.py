@@ -12,6 +12,11 @@ from torch import Tensor, nn
 from ood.models import resnet18
 
 
+def one_hot(labels: Tensor, n_classes: int) -> Tensor:
+    """Float32 ``[N, K]`` of int64 labels ``[N]``; PyTorch's own reads them, to check them."""
+    return (labels[:, None] == torch.arange(n_classes, device=labels.device)).float()
+
+
 class ConvEncoder(nn.Sequential):
     """Two 4x4 convolutions of stride 2, then linear 1024.
 
@@ -143,7 +148,7 @@ class CVAE(nn.Module):
 
     def embed(self, labels: Tensor) -> Tensor:
         """Class embeddings ``[N, latent]`` of int64 labels ``[N]``."""
-        return self.embedding(F.one_hot(labels, self.n_classes).to(self.embedding.weight.dtype))
+        return self.embedding(one_hot(labels, self.n_classes))
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance, ``[N, latent]`` each, of images ``[N, C, H, W]``."""
@@ -212,7 +217,7 @@ class OneHotCVAE(nn.Module):
 
     def one_hot(self, labels: Tensor) -> Tensor:
         """``[N, K]`` of int64 labels ``[N]``."""
-        return F.one_hot(labels, self.n_classes).to(self.mean.weight.dtype)
+        return one_hot(labels, self.n_classes)
 
     def encode(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance, ``[N, L]`` each, of images ``[N, C, H, W]``."""

@@ -79,14 +79,20 @@ class Batches:
             found.append(to_unit(self.beside[every]))
         return found[0], self.labels[chosen], *found[1:]
 
-    def batch(self, number: int) -> tuple[Tensor, ...]:
-        """Float32 inputs, int64 labels and, with a second source, its inputs."""
+    def chosen(self, number: int) -> tuple[Tensor, ...]:
+        """Indices of the inputs of a batch, by its number in the epoch, and with a second source of
+        as many there; int64."""
         part = slice(number * self.batch_size, (number + 1) * self.batch_size)
         chosen = self._drawn[part]
+        if self.beside is None:
+            return (chosen,)
+        # no more than the batch has in an epoch's last step
+        return chosen, self._drawn_beside[part][: len(chosen)]
+
+    def batch(self, chosen: Tensor, *beside: Tensor) -> tuple[Tensor, ...]:
+        """Float32 inputs, int64 labels and, with a second source, its inputs."""
         found = [to_unit(self.inputs[chosen])]
-        if self.beside is not None:
-            # no more than the batch has in an epoch's last step
-            found.append(to_unit(self.beside[self._drawn_beside[part][: len(chosen)]]))
+        found += [to_unit(self.beside[one]) for one in beside]
         if self.augment:
             found = [self.augment(one) for one in found]
         return found[0], self.labels[chosen], *found[1:]

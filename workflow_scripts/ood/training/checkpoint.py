@@ -12,7 +12,6 @@ from ood.errors import InputError
 from ood.files import CHANGED, atomic
 from ood.training.model_files import cpu_state, from_file_bytes, to_file_bytes
 from ood.training.run import Run
-from ood.training.validation import add_terms
 
 log = logging.getLogger(__name__)
 
@@ -66,10 +65,10 @@ class Progress:
         self.sums = {name: value.to(device) for name, value in self.sums.items()}
         return self
 
-    def add(self, terms: dict[str, Tensor], count: int) -> None:
-        add_terms(self.sums, terms, count)
+    def count(self, images: int) -> None:
+        """A step is done; its terms are in ``sums``."""
         self.steps += 1
-        self.images += count
+        self.images += images
 
     def keep_random(self, device: torch.device) -> None:
         self.random = {"cpu": torch.get_rng_state()}
@@ -83,7 +82,10 @@ class Progress:
             torch.cuda.set_rng_state(self.random["cuda"], device)
 
     def next_epoch(self) -> None:
-        self.steps, self.images, self.seconds, self.sums, self.random = 0, 0, 0.0, {}, {}
+        self.steps, self.images, self.seconds, self.random = 0, 0, 0.0, {}
+        # a graph adds to these very tensors
+        for total in self.sums.values():
+            total.zero_()
 
 
 class Checkpoint:
@@ -98,7 +100,9 @@ class Checkpoint:
         if not (found := _resume(self.run)):
             return Progress()
         self.part.load_state_dict(found["network"])
-        self.optimizer.load_state_dict(found["optimizer"])
+        # its options follow from settings and device
+        options = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": found["optimizer"], "param_groups": options})
         return Progress(**found["progress"])
 
     def due(self) -> bool:
@@ -108,7 +112,7 @@ class Checkpoint:
         content = {
             "identity": self.run.identity,
             "network": cpu_state(self.part),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self.optimizer.state_dict()["state"],
             "progress": vars(progress),
         }
         written = to_file_bytes(content)

@@ -22,6 +22,7 @@ class Compute:
     :param device: ``cpu`` or ``cuda``
     :param precision: ``float32``, or ``bfloat16`` for autocast
     :param compile: whether what runs often goes through PyTorch's compiler
+    :param graphs: whether training steps become CUDA graphs where they can
     :param scoring_batch: images in one scoring pass
     :param networks: those in use, see ``shared``
     """
@@ -30,6 +31,7 @@ class Compute:
     precision: str = "float32"
     scoring_batch: int = 500
     compile: bool = False
+    graphs: bool = False
     networks: dict = field(default_factory=dict, compare=False, repr=False)
 
     def autocast(self):
@@ -71,13 +73,16 @@ class Compute:
 
 
 @contextmanager
-def compute_for(device: str, locks: Path, deterministic: bool = False, **options):
+def compute_for(
+    device: str, locks: Path, deterministic: bool = False, graphs: str = "off", **options
+):
     """Yield the ``Compute`` for ``device`` (``auto``, ``cpu`` or ``cuda``).
 
     Where several GPUs are visible and nobody assigned one (``CUDA_VISIBLE_DEVICES`` unset), the
     job takes the first whose lock file under ``locks`` is free, and waits if none is.
 
     :param deterministic: whether a GPU computes the same twice
+    :param graphs: ``off``, or ``auto`` for CUDA graphs on a GPU
     :param options: further arguments of ``Compute``
     :raises InputError: if ``cuda`` is asked for and there is none
     """
@@ -92,6 +97,7 @@ def compute_for(device: str, locks: Path, deterministic: bool = False, **options
         raise InputError(
             "config key 'device' is 'cuda' but PyTorch sees no GPU; use 'auto' or 'cpu'"
         )
+    options["graphs"] = graphs == "auto"
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cudnn.allow_tf32 = True
     # batches have one shape: the fastest algorithm for it is looked for once

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class LARS(torch.optim.Optimizer):
@@ -17,7 +17,7 @@ class LARS(torch.optim.Optimizer):
     def __init__(
         self,
         parameters: Iterable[nn.Parameter],
-        lr: float,
+        lr: float | Tensor,
         momentum: float = 0.9,
         weight_decay: float = 0.0,
         trust: float = 1e-3,
@@ -42,4 +42,8 @@ class LARS(torch.optim.Optimizer):
             velocities = [self.state[value]["velocity"] for value in values]
             torch._foreach_mul_(velocities, group["momentum"])
             torch._foreach_add_(velocities, change)
-            torch._foreach_add_(values, velocities, alpha=-group["lr"])
+            if isinstance(group["lr"], Tensor):
+                # a factor has to be a number, which a graph could not change
+                torch._foreach_sub_(values, torch._foreach_mul(velocities, group["lr"]))
+            else:
+                torch._foreach_add_(values, velocities, alpha=-group["lr"])

@@ -15,11 +15,12 @@ from ood.settings.training import Epochs, Steps
 from ood.training.batches import Batches
 from ood.training.checkpoint import Checkpoint
 from ood.training.device import Compute
+from ood.training.graphs import CUDA, Step
 from ood.training.health import look, loss_moved
 from ood.training.model_files import TrainingResult, cpu_state
-from ood.training.optimizers import build_optimizer, learning_rate
+from ood.training.optimizers import build_optimizer, learning_rate, set_rate
 from ood.training.run import Run, derive_seed
-from ood.training.validation import Validation, mean_terms
+from ood.training.validation import Validation, add_terms, mean_terms
 
 log = logging.getLogger(__name__)
 
@@ -114,9 +115,11 @@ class _Training:
         data.to(self.compute.device)
         self.length = RunLength(settings, data)
         learned = [value for value in part.parameters() if value.requires_grad]
-        self.optimizer = build_optimizer(learned, settings.optimizer)
+        self.optimizer = build_optimizer(learned, settings.optimizer, self.compute.graphs)
         self.checkpoint = Checkpoint(run, part, self.optimizer)
         self.progress = self.checkpoint.restore().to(self.compute.device)
+        graphs = CUDA(self.compute.device) if self.compute.graphs else None
+        self.step = Step(self._advance, data.batch_size, graphs)
         self.last_report = time.perf_counter()
 
     def run_to_the_end(self) -> TrainingResult:
@@ -131,6 +134,8 @@ class _Training:
             for number in range(progress.steps, steps):
                 self._step(before, number, begun)
             self._end(epoch, before + steps, begun)
+        # its memory is free for what looks at the network
+        self.step.forget()
         if self.snapshot_every:
             progress.snapshots.setdefault(history[-1]["step"], cpu_state(self.part))
         return self._result()
@@ -143,6 +148,7 @@ class _Training:
         begun = time.perf_counter() - self.progress.seconds
         if self.before_epoch:
             self.before_epoch(epoch)
+            self.step.forget()
         torch.manual_seed(derive_seed(self.run.seed, epoch))
         self.data.shuffle(steps if self.length.by_steps else None)
         self.progress.restore_random(self.compute.device)
@@ -155,15 +161,10 @@ class _Training:
         :param number: of the step in its epoch, from 0
         """
         progress = self.progress
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.length.rate(before + number)
-        batch = self.data.batch(number)
-        with self.compute.autocast():
-            terms = self.step_loss(*batch)
-        self.optimizer.zero_grad(set_to_none=True)
-        terms["loss"].backward()
-        self.optimizer.step()
-        progress.add(terms, len(batch[0]))
+        set_rate(self.optimizer, self.length.rate(before + number))
+        chosen = self.data.chosen(number)
+        self.step(*chosen)
+        progress.count(len(chosen[0]))
         step = before + number + 1
         if self.snapshot_every and step % self.snapshot_every == 0:
             progress.snapshots[step] = cpu_state(self.part)
@@ -179,6 +180,19 @@ class _Training:
             seconds = self.last_report - begun
             speed = progress.images / seconds
             _report(means, step, self.length, seconds / (number + 1), speed)
+
+    def _advance(self, *chosen: Tensor) -> None:
+        """What a step computes: all of it on the device, which is not waited for.
+
+        :param chosen: the batch, see ``Batches.chosen``
+        """
+        batch = self.data.batch(*chosen)
+        with self.compute.autocast():
+            terms = self.step_loss(*batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        terms["loss"].backward()
+        self.optimizer.step()
+        add_terms(self.progress.sums, terms, len(batch[0]))
 
     def _end(self, epoch: int, done: int, begun: float) -> None:
         """Validate, record and report an epoch. Only here, and where an epoch is long, is the

@@ -2,10 +2,9 @@
 
 import importlib
 import math
-from collections.abc import Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ood.settings.training import Schedule
 
@@ -17,18 +16,34 @@ OPTIMIZERS = {
 }
 
 
-# those that PyTorch can step in one kernel
-FUSED = ("adam", "sgd")
+# those that PyTorch can step in one kernel, and those that must be told of CUDA graphs
+FUSED, CAPTURABLE = ("adam", "sgd"), ("adam", "rmsprop", "adadelta")
 
 
 def build_optimizer(
-    parameters: Iterable[nn.Parameter], settings: Schedule
+    parameters: list[nn.Parameter], settings: Schedule, graphs: bool = False
 ) -> torch.optim.Optimizer:
-    """The optimizer at the learning rate that the schedule starts from."""
-    options = arguments(settings)
+    """The optimizer at the learning rate that the schedule starts from.
+
+    :param graphs: whether its steps can be part of a CUDA graph: the learning rate is a tensor then
+    """
+    options, rate = arguments(settings), settings.learning_rate
     if settings.name in FUSED:
         options["fused"] = True
-    return optimizer_of(settings.name)(parameters, lr=settings.learning_rate, **options)
+    if graphs:
+        rate = torch.tensor(rate, device=parameters[0].device)
+        if settings.name in CAPTURABLE:
+            options["capturable"] = rate.is_cuda
+    return optimizer_of(settings.name)(parameters, lr=rate, **options)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """The learning rate of the next step, in place where a graph reads it."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def arguments(settings: Schedule) -> dict:
