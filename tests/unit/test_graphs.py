@@ -32,6 +32,15 @@ KINDS = [
 ]  # fmt: skip
 
 
+OPTIMIZERS = {
+    "adam": {},
+    "sgd": {"momentum": 0.9, "nesterov": False, "weight_decay": 0.0},
+    "lars": {"trust": 0.1, "momentum": 0.9, "weight_decay": 0.0},
+    "rmsprop": {"alpha": 0.9, "eps": 1e-7},
+    "adadelta": {"rho": 0.9, "weight_decay": 0.0},
+}
+
+
 @pytest.fixture
 def recorded(monkeypatch):
     """Graphs as a CPU can have them."""
@@ -106,7 +115,7 @@ def test_fine_tuning_is_captured_too(recorded, monkeypatch, images, tmp_path):
     assert found[0] == found[1]
 
 
-def fit(folder, compute, *, name="adam", per_image=None, epochs=4, stop_at=None, decay=0.9):
+def fit(folder, compute, *, name="adam", per_image=None, epochs=4, stop_at=None, decay=0.9, **more):
     """Train a small net on images that stay, five steps and a smaller one an epoch."""
     torch.manual_seed(3)
     network = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 3))
@@ -130,20 +139,26 @@ def fit(folder, compute, *, name="adam", per_image=None, epochs=4, stop_at=None,
                 raise InterruptedError
             return super().chosen(number)
 
-    more = {"momentum": 0.9, "weight_decay": 0} if name in ("sgd", "lars") else {}
-    chosen = optimizer(name=name, learning_rate=0.25, decay=decay, **more)
+    chosen = optimizer(name=name, learning_rate=0.25, decay=decay, **OPTIMIZERS[name])
     settings = BatchedEpochs(epochs=epochs, batch_size=8, optimizer=chosen)
     data = Stopping(pictures, labels, 8)
-    trained = train(network, loss, data, settings, Run(7, compute, folder / "checkpoint.pt", "a"))
+    run = Run(7, compute, folder / "checkpoint.pt", "a")
+    trained = train(network, loss, data, settings, run, **more)
     return network, trained
 
 
-def test_the_learning_rate_of_each_step_reaches_the_graph(recorded, tmp_path):
-    graphed, _ = fit(tmp_path / "graphs", GRAPHS)
+# the two others read the rate as a number on a CPU
+@pytest.mark.parametrize("name", ["adam", "sgd", "lars"])
+def test_the_learning_rate_of_each_step_reaches_the_graph(recorded, tmp_path, name):
+    graphed, _ = fit(tmp_path / "graphs", GRAPHS, name=name)
     assert Recorded.captures == 1
-    plain, _ = fit(tmp_path / "plain", CPU)
+    plain, _ = fit(tmp_path / "plain", CPU, name=name)
     for one, other in zip(graphed.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_a_rate_that_stays_would_be_seen(tmp_path):
+    plain, _ = fit(tmp_path / "plain", CPU)
     steady, _ = fit(tmp_path / "steady", CPU, decay=None)
     assert not torch.allclose(next(steady.parameters()), next(plain.parameters()), atol=1e-3)
 
@@ -211,13 +226,39 @@ def captures(monkeypatch):
 
 
 @ON_GPU
-@pytest.mark.parametrize("name", ["adam", "sgd", "lars", "rmsprop", "adadelta"])
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
 def test_a_cuda_graph_trains_as_its_steps_do(tmp_path, captures, name):
     found = [
         fit(tmp_path / str(graphed), Compute(torch.device("cuda"), graphs=graphed), name=name)[0]
         for graphed in (False, True)
     ]
     assert len(captures) == 1
+    for one, other in zip(*(each.parameters() for each in found), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
+@ON_GPU
+def test_a_cuda_graph_is_captured_anew_where_its_inputs_move(tmp_path, captures):
+    """As a pool of generated images, another tensor in each epoch."""
+    moved = {}
+
+    def begin(epoch):
+        generator = torch.Generator().manual_seed(epoch)
+        moved["pool"] = torch.rand(8, 3, generator=generator).cuda()
+
+    def pool(batch):
+        return moved["pool"][: len(batch)]
+
+    found = [
+        fit(
+            tmp_path / str(graphed),
+            Compute(torch.device("cuda"), graphs=graphed),
+            per_image=pool,
+            before_epoch=begin,
+        )[0]
+        for graphed in (False, True)
+    ]
+    assert len(captures) == 4
     for one, other in zip(*(each.parameters() for each in found), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 

@@ -78,7 +78,7 @@ class Step:
 
     def __init__(self, work: Work, size: int, capture: CUDA | None):
         self.work, self.size, self.capture = work, size, capture
-        self.taken = 0
+        self.taken, self.stale = 0, True
         self.replay: Callable[[], None] | None = None
         self.held: list[Tensor] = []
 
@@ -92,7 +92,7 @@ class Step:
 
     def forget(self) -> None:
         """What the step reads beside what it is given lies elsewhere now."""
-        self.replay = None
+        self.stale = True
 
     def _warm_up(self, given: tuple[Tensor, ...]) -> None:
         self.taken += 1
@@ -106,6 +106,8 @@ class Step:
             self.held = [torch.empty_like(one) for one in given]
         for held, one in zip(self.held, given, strict=True):
             held.copy_(one)
-        if self.replay is None:
+        if self.stale:
+            # the memory is there while one graph has it: the old one goes after this
             self.replay = self.capture.captured(self.work, *self.held)
+            self.stale = False
         self.replay()

@@ -134,8 +134,8 @@ class _Training:
             for number in range(progress.steps, steps):
                 self._step(before, number, begun)
             self._end(epoch, before + steps, begun)
-        # its memory is free for what looks at the network
-        self.step.forget()
+        # a graph's memory is free for what looks at the network
+        del self.step
         if self.snapshot_every:
             progress.snapshots.setdefault(history[-1]["step"], cpu_state(self.part))
         return self._result()
