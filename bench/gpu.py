@@ -62,6 +62,21 @@ TOLERANCE, TOLERANCE_OF_STEPS = 1e-3, 0.1
 STEPPING = ("odin", "leave_out")
 # what the CPU asks of a GPU
 LAUNCHES = ("cudaLaunch", "cuLaunch", "cudaGraphLaunch", "cudaMemcpyAsync", "cudaMemsetAsync")
+PAGE = "\n".join(
+    [
+        "# On a GPU",
+        "",
+        "Written by `python bench/gpu.py --page docs/gpu.md --read bench/gpu/*.json` from what its "
+        "runs left.",
+        "",
+        "* *graph*, *compiled*, *deterministic*: speed against the same training without graphs, "
+        "not compiled, not deterministic. Rates are with graphs.",
+        "* *operators per step*: what a training step starts, on a GPU kernels and copies, on a "
+        "CPU PyTorch's operators; *with a graph* what is left beside it.",
+        "* *hours*: of a whole training at `paper` scale; of a method with all models that it "
+        "needs.",
+    ]
+)
 # nets whose speed is compared with that of matrix products
 ROOFLINE = ("resnet18", "wide_resnet")
 
@@ -196,13 +211,15 @@ class Bench:
     ) -> dict:
         """By model what training it costs.
 
-        :param seconds: for a model, about
+        :param seconds: for a model, about; 0 counts operators alone
         :param keep: called with what there is after each model
         """
         if chosen == []:
             return {}
-        peaks = {precision: self.peak(precision) for precision in ("float32", "bfloat16")}
-        found: dict[str, dict] = {"matrix products": {"tflops": peaks}}
+        peaks, found = {}, {}
+        if seconds:
+            peaks = {precision: self.peak(precision) for precision in ("float32", "bfloat16")}
+            found = {"matrix products": {"tflops": peaks}}
         for benchmark, plan in PLAN["speed"].items():
             folder = self.folder / benchmark
             for name, one in in_order(plan["models"]).items():
@@ -243,11 +260,15 @@ class Bench:
     ) -> dict:
         settings, batch = one["settings"], batch_size(one["settings"])
         row: dict = {"batch": batch}
+        if not seconds:
+            row["operators_per_step"] = self.events(one, folder, False)[1]
+            row["operators_with_graph"] = self.events(one, folder, True)[1]
+            return row
         cuda = self.device.type == "cuda"
         # a part of the time for each of two epochs in both precisions, as graphs and without, and
         # for the minimal loop; a net whose steps are slow takes one step
         _, rate = self.timed(one, folder, self.compute(), 1)
-        count = int(min(max(1, rate / batch * seconds / (10 if cuda else 6)), 1500))
+        count = int(min(max(20 if cuda else 1, rate / batch * seconds / (10 if cuda else 6)), 1500))
         for precision in ("float32", "bfloat16"):
             if cuda:
                 torch.cuda.reset_peak_memory_stats()
@@ -379,6 +400,9 @@ class Bench:
         if self.device.type == "cpu":
             loop.CUDA = Nothing
         try:
+            if self.device.type == "cpu":
+                # as many operators as in a whole batch
+                one = one | {"settings": one["settings"] | small_batch(one["settings"])}
             images, short = shortened(one, graphs_module.WARM_UP + 2, epochs=1)
             self.fit_model(short, images, self.compute(graphs=graphs), folder)
         finally:
@@ -445,6 +469,14 @@ def batch_size(settings: dict) -> int:
         return settings["batch_size"]
     classes = min(settings["classes_per_batch"], settings["n_classes"])
     return classes * settings["images_per_class"]
+
+
+def small_batch(settings: dict) -> dict:
+    """Settings for few images in a step."""
+    if "batch_size" not in settings:
+        return {"images_per_class": 2}
+    counts = {"type1_per_batch": 2, "type2_per_batch": 2, "pseudo_per_batch": 2}
+    return {"batch_size": 4} | {name: n for name, n in counts.items() if name in settings}
 
 
 def kept_share(settings: dict) -> float:
@@ -556,39 +588,67 @@ def summary(found: dict) -> str:
             f"Matrix products: {peaks['float32']:.1f} TFLOP/s in float32, "
             f"{peaks['bfloat16']:.1f} in bfloat16."
         )
-    lines = []
-    for name, row in speed.items():
-        full, half = row["float32"], row["bfloat16"]
-        line = [name, str(row["batch"])]
-        line += [f"{row[key]:.1f}" if key in row else "" for key in ("plain_port", "minimal_loop")]
-        for one in (full, half):
-            line += [
-                f"{one['steps_per_second']:.1f}",
-                f"{one['steps_per_second'] / row['minimal_loop']:.2f} x",
-                f"{100 * one['share_of_products']:.0f} %" if "share_of_products" in one else "",
-                f"{one['hours']:.2f}",
-                f"{one['graph']:.2f} x" if "graph" in one else "",
-                f"{one['compiled']:.2f} x" if "compiled" in one else "",
-                repeated(one),
-            ]
-        line += [f"{full['mib']:.0f}" if "mib" in full else "", f"{row['waits_per_step']}"]
-        lines.append([*line, f"{row['operators_per_step']} / {row['operators_with_graph']}"])
-    header = ["model", "batch", "plain port", "minimal loop"]
-    for precision in ("float32", "bfloat16"):
-        header += [precision, "", "of products", "hours", "graph", "compiled", "deterministic"]
-    header += ["MiB", "waits per step", "operators per step / with a graph"]
-    parts.append("Training steps per second:\n\n" + timing.table(header, lines))
+    if speed:
+        parts.append(filled("model", {name: speed_cells(row) for name, row in speed.items()}))
     lines = [
-        [name, *(f"{row[precision]:.1f}" for precision in ("float32", "bfloat16"))]
+        [name, *(f"{row[precision]:.2f}" for precision in ("float32", "bfloat16"))]
         for name, row in found["hours"].items()
     ]
-    parts.append(timing.table(["hours at paper scale", "float32", "bfloat16"], lines))
+    if lines:
+        parts.append(timing.table(["hours at paper scale", "float32", "bfloat16"], lines))
     for name, row in speed.items():
         if "pool_seconds" in row:
             parts.append(f"A pool of type I for {name}: {row['pool_seconds']:.1f} s.")
     if found["left_out"]:
         parts.append("Left out: " + ", ".join(found["left_out"]))
     return "\n\n".join(parts)
+
+
+def speed_cells(row: dict) -> dict[str, str]:
+    """What is known of a model, by column."""
+    cells = {"batch": str(row["batch"])}
+    for key in ("plain_port", "minimal_loop"):
+        if key in row:
+            cells[f"{key.replace('_', ' ')}, steps/s"] = f"{row[key]:.1f}"
+    for precision in ("float32", "bfloat16"):
+        if not (one := row.get(precision)):
+            continue
+        rate = one["steps_per_second"]
+        cells[f"{precision}, steps/s"] = f"{rate:.1f}"
+        if "minimal_loop" in row:
+            cells[f"{precision}, times minimal"] = f"{rate / row['minimal_loop']:.2f}"
+        if "graph" in one:
+            cells[f"{precision}, graph"] = f"{one['graph']:.2f} x"
+        if "compiled" in one:
+            cells[f"{precision}, compiled"] = f"{one['compiled']:.2f} x"
+        if "deterministic" in one:
+            cells[f"{precision}, deterministic"] = repeated(one)
+        if "share_of_products" in one:
+            cells[f"{precision}, of products"] = f"{100 * one['share_of_products']:.0f} %"
+        cells[f"{precision}, hours"] = f"{one['hours']:.2f}"
+        if "mib" in one:
+            cells[f"{precision}, MiB"] = f"{one['mib']:.0f}"
+    if "waits_per_step" in row:
+        cells["waits per step"] = str(row["waits_per_step"])
+    cells["operators per step"] = str(row["operators_per_step"])
+    cells["with a graph"] = str(row["operators_with_graph"])
+    return cells
+
+
+def filled(first: str, rows: dict[str, dict[str, str]]) -> str:
+    """A table of the columns that any row has."""
+    header = list(dict.fromkeys(name for row in rows.values() for name in row))
+    lines = [[title, *(row.get(name, "") for name in header)] for title, row in rows.items()]
+    return timing.table([first, *header], lines)
+
+
+def page(files: list[Path]) -> str:
+    """What files of ``--out`` hold."""
+    parts = [PAGE]
+    for path in files:
+        found = json.loads(path.read_text())
+        parts += [f"## {found['device']}, PyTorch {found['torch']}", summary(found)]
+    return "\n\n".join(parts) + "\n"
 
 
 def repeated(row: dict) -> str:
@@ -605,7 +665,7 @@ def hours_of_methods(speed: dict) -> dict:
     for benchmark, plan in PLAN["speed"].items():
         for method, counts in plan["methods"].items():
             rows = {f"{benchmark}/{name}": count for name, count in counts.items()}
-            if rows.keys() <= speed.keys():
+            if all("float32" in speed.get(name, {}) for name in rows):
                 found[f"{benchmark}/{method}"] = {
                     precision: sum(n * speed[name][precision]["hours"] for name, n in rows.items())
                     for precision in ("float32", "bfloat16")
@@ -617,13 +677,21 @@ def main(arguments: list[str] | None = None) -> dict:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda", choices=["cpu", "cuda"])
     parser.add_argument("--minutes", type=float, default=8)
-    parser.add_argument("--seconds", type=float, default=6, help="for each model, about")
+    parser.add_argument(
+        "--seconds", type=float, default=6, help="for each model; 0: operators alone"
+    )
     parser.add_argument("--compile", action="store_true", help="also measure compile: on")
     parser.add_argument("--deterministic", action="store_true", help="and deterministic: on")
     parser.add_argument("--models", nargs="*", help="<benchmark>/<model>; all by default")
     parser.add_argument("--methods", nargs="*", help="whose scores to compare; all by default")
     parser.add_argument("--out", type=Path, help="where to write the JSON")
+    parser.add_argument("--page", type=Path, help="only write a page of files of --out")
+    parser.add_argument("--read", type=Path, nargs="+", help="the files of --page")
     chosen = parser.parse_args(arguments)
+    if chosen.page:
+        with atomic(chosen.page) as temporary:
+            temporary.write_text(page(chosen.read))
+        return {"scores": {}}
     logging.disable(logging.INFO)
     if chosen.deterministic:
         # read when the first product is computed

@@ -51,7 +51,8 @@ ROOMS = {
     "reports": "figures plots rank_plot image_plots overview studies reference",
     "settings": "base training class_gaussians classifiers gaussians baselines cmg csi leave_out "
     "likelihood_ratio oodgen pytorch_ood vmdls",
-    "training": "lars device health model_files run optimizers batches validation checkpoint loop",
+    "training": "lars graphs device health model_files run optimizers batches validation "
+    "checkpoint loop",
 }
 
 

@@ -1,5 +1,6 @@
 """What a source file means, and what it imports."""
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,15 @@ def test_meaning_and_imports_count(folder):
 def test_a_string_that_is_no_docstring_counts(folder):
     first = folder("value = 'a'\n")
     assert folder("value = 'b'\n") != first
+
+
+def test_a_newer_python_s_empty_fields_change_nothing(folder, monkeypatch):
+    """As the type parameters that Python 3.12 gave each class and function."""
+    before = folder()
+    for kind in (ast.ClassDef, ast.FunctionDef):
+        monkeypatch.setattr(kind, "_fields", (*kind._fields, "type_params"))
+        monkeypatch.setattr(kind, "type_params", [], raising=False)
+    assert folder() == before
 
 
 def test_a_package_s_own_file_counts_for_all_its_parts(folder, tmp_path):

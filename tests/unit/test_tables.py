@@ -11,7 +11,9 @@ from ood.config.benchmarks import Loader
 from ood.config.yaml_files import load_yaml
 from ood.errors import InputError
 from ood.evaluation import leaderboard, metrics, ranks, tables
+from ood.evaluation.made_from import made_from, up_to_date
 from ood.files import save_csv
+from ood.layout import AGAINST_REFERENCE, MADE_FROM, Seed
 from ood.reports.overview import overview_page, overview_table
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +59,34 @@ def test_metrics_are_one_numeric_row_per_cell(paths, tmp_path):
     required = "benchmark seed method ood_set group protocol tuned_on n_id n_ood id_accuracy auroc"
     required += " auroc_low auroc_high fpr95 fpr80 fpr95_ood_positive aupr_in aupr_out"
     assert set(f"{required} detection_error flags".split()) <= set(table.columns)
+
+
+@pytest.mark.parametrize("reference", ["energy", "msp"])
+def test_a_variant_is_compared_with_its_reference(tmp_path, reference):
+    """``references`` may name variants, which other methods' settings do not know."""
+    shorter = {"shorter": {"epochs": 1}}
+    config = load_yaml(ROOT / "config.yaml") | {
+        "benchmarks": ["digits"],
+        "scale": "smoke",
+        "methods": ["cmg_softmax", "energy", "msp"],
+        "variants": {"cmg_softmax": shorter},
+        "reference": "energy",
+        "references": {"cmg_softmax_shorter": reference},
+    }
+    loader = Loader(ROOT, config)
+    one = loader.benchmarks()["digits"]
+    seed, method = Seed.of("smoke", "digits", 0), "cmg_softmax_shorter"
+    digests = []
+    for name in (method, reference):
+        recorded = made_from(loader.config, ROOT / "workflow_scripts", one, name)
+        path = tmp_path / seed.metrics(name, MADE_FROM)
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(recorded))
+        digests.append(recorded["digest"])
+    comparison = tmp_path / seed.metrics(method, AGAINST_REFERENCE)
+    comparison.write_text(json.dumps({"reference": reference, "made_from": digests}))
+    found = up_to_date(tmp_path / "results", [], ROOT, config)
+    assert found.comparisons == [comparison]
 
 
 def test_a_column_that_no_file_has_is_an_error(paths, monkeypatch):

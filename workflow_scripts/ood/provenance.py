@@ -34,8 +34,20 @@ def _parsed(path: Path) -> tuple[str, tuple[str, ...]]:
             imported += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [one for one in node.body if not _is_text(one)]
-    meaning = hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:12]
+    meaning = hashlib.sha256(_dump(tree).encode()).hexdigest()[:12]
     return meaning, tuple(dict.fromkeys(imported))
+
+
+def _dump(node: object) -> str:
+    """A syntax tree as text, the same for every Python: what is empty is left out, since each
+    version has more fields."""
+    if isinstance(node, ast.AST):
+        fields = [(name, one) for name, one in ast.iter_fields(node) if one not in (None, [])]
+        inner = [f"{name}={_dump(one)}" for name, one in fields]
+        return f"{type(node).__name__}({', '.join(inner)})"
+    if isinstance(node, list):
+        return f"[{', '.join(map(_dump, node))}]"
+    return repr(node)
 
 
 def _is_text(statement: ast.stmt) -> bool:

@@ -12,7 +12,7 @@ from support.plan import Plan
 # what only training runs: scores follow from the models that it leaves, byte by byte
 TRAINING = {
     f"ood/training/{name}.py"
-    for name in ("checkpoint", "health", "lars", "loop", "optimizers", "validation")
+    for name in ("checkpoint", "graphs", "health", "lars", "loop", "optimizers", "validation")
 }
 
 

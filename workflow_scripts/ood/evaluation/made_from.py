@@ -96,7 +96,8 @@ def _digest_today(
     """What today's settings would make a method's metrics from; None where they know it not."""
     known = next(iter(variants)) if variants else method
     changes = {"benchmarks": [benchmark], "scale": scale, "methods": [known]}
-    changes |= {"reference": known, "variants": variants or {}}
+    # what methods are compared with may name variants
+    changes |= {"reference": known, "references": {}, "variants": variants or {}}
     try:
         loader = Loader(root, config | changes)
         one = loader.benchmarks()[benchmark]
@@ -107,7 +108,7 @@ def _digest_today(
 
 def _ood_sets(root: Path, config: dict, scale: str, benchmark: str) -> set[str]:
     """The OOD sets that a benchmark has today; none where there is no such benchmark."""
-    changes = {"scale": scale, "variants": {}}
+    changes = {"scale": scale, "variants": {}, "references": {}}
     try:
         return set(Loader(root, config | changes).benchmark(benchmark).ood)
     except InputError:
