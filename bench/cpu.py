@@ -10,7 +10,6 @@ flushes denormal numbers to zero, as the workflow lets it, but where a row says 
 import argparse
 import json
 import os
-import platform
 import tempfile
 import tracemalloc
 from functools import partial
@@ -483,18 +482,6 @@ PARTS = {
 }
 
 
-def processor() -> str:
-    """Its name and what it has for bfloat16."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    known = dict(line.split(":", 1) for line in lines if ":" in line)
-    known = {name.strip(): value.strip() for name, value in known.items()}
-    flags = [flag for flag in known.get("flags", "").split() if flag.endswith("bf16")]
-    return ", ".join([known.get("model name", platform.machine()), *flags])
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
@@ -509,7 +496,8 @@ def main() -> None:
         header = ["what", "ours", "against", "takes", "times as long"]
         text = (
             "# Speed\n\nWritten by `make bench`: the ways of a row take turns in one process with "
-            f"one thread, a figure is the median. {processor()}; PyTorch {torch.__version__}.\n\n"
+            f"one thread, a figure is the median. {timing.processor()}; PyTorch "
+            f"{torch.__version__}.\n\n"
         )
         chosen.out.write_text(text + timing.table(header, report.rows) + "\n")
 

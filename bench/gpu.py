@@ -8,15 +8,15 @@ It needs the workflow's packages, and says as a table and as JSON:
    on the CPU at `smoke` scale. A method passes if 99 of 100 differences are below its tolerance, in
    units of the scores' standard deviation; TF32 is off meanwhile. Every detector is also fitted on
    the device.
-2. speed: for every model at `paper` scale training steps per second in the workflow's own loop, in
-   float32 (with TF32, as the workflow has it) and bfloat16, as CUDA graphs and without, against a
-   minimal loop around the same net, and against a plain port of WRN-28-10 and PixelCNN++; memory;
-   how often a step waits for the device, and how many operators it starts; for ResNet-18 and
-   WRN-28-10 the share of the device's matrix products per second; how long OODGen draws a pool.
+2. speed: for every model, at `paper` scale or another, training steps per second in the workflow's
+   own loop, in float32 (with TF32, as the workflow has it) and bfloat16, as CUDA graphs and
+   without, against a minimal loop around the same net, and against a plain port of WRN-28-10 and
+   PixelCNN++; memory; how often a step waits for the device, and how many operators it starts; for
+   ResNet-18 and WRN-28-10 the share of the device's matrix products per second; how long OODGen
+   draws a pool.
    With `--compile` also what `compile: on` makes of it, with `--deterministic` what that costs and
    whether two trainings are equal.
-3. hours: what training takes at `paper` scale, model by model and for each method, with all that
-   it needs.
+3. hours: what training takes, model by model and for each method, with all that it needs.
 
 What does not fit into the minutes, or fails, is left out by name. `--out` is written as results
 come. `--methods` or `--models` without names leaves that part out.
@@ -73,8 +73,7 @@ PAGE = "\n".join(
         "not compiled, not deterministic. Rates are with graphs.",
         "* *operators per step*: what a training step starts, on a GPU kernels and copies, on a "
         "CPU PyTorch's operators; *with a graph* what is left beside it.",
-        "* *hours*: of a whole training at `paper` scale; of a method with all models that it "
-        "needs.",
+        "* *hours*: of a whole training; of a method with all models that it needs.",
     ]
 )
 # nets whose speed is compared with that of matrix products
@@ -107,8 +106,8 @@ class Nothing(graphs_module.CUDA):
 class Bench:
     """One run: a device, a folder for models, and a time by which to end."""
 
-    def __init__(self, device: str, seconds: float, folder: Path):
-        self.device, self.folder = torch.device(device), folder
+    def __init__(self, device: str, seconds: float, folder: Path, plan: dict = PLAN):
+        self.device, self.folder, self.plan = torch.device(device), folder, plan
         self.end = time.monotonic() + seconds
         self.left_out: list[str] = []
         self.runs = 0
@@ -142,7 +141,7 @@ class Bench:
         if chosen == []:
             return {}
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-        plan, folder = chosen_of(PLAN["scores"], chosen), self.folder / "scores"
+        plan, folder = chosen_of(self.plan["scores"], chosen), self.folder / "scores"
         first = next(iter(plan["models"].values()))["settings"]
         shape, classes = first["shape"], first["n_classes"]
         images = pictures(400, shape, classes)
@@ -220,7 +219,7 @@ class Bench:
         if seconds:
             peaks = {precision: self.peak(precision) for precision in ("float32", "bfloat16")}
             found = {"matrix products": {"tflops": peaks}}
-        for benchmark, plan in PLAN["speed"].items():
+        for benchmark, plan in self.plan["speed"].items():
             folder = self.folder / benchmark
             for name, one in in_order(plan["models"]).items():
                 title = f"{benchmark}/{name}"
@@ -595,7 +594,7 @@ def summary(found: dict) -> str:
         for name, row in found["hours"].items()
     ]
     if lines:
-        parts.append(timing.table(["hours at paper scale", "float32", "bfloat16"], lines))
+        parts.append(timing.table(["hours", "float32", "bfloat16"], lines))
     for name, row in speed.items():
         if "pool_seconds" in row:
             parts.append(f"A pool of type I for {name}: {row['pool_seconds']:.1f} s.")
@@ -647,7 +646,8 @@ def page(files: list[Path]) -> str:
     parts = [PAGE]
     for path in files:
         found = json.loads(path.read_text())
-        parts += [f"## {found['device']}, PyTorch {found['torch']}", summary(found)]
+        head = f"## {found['device']}, `{found['scale']}` scale, PyTorch {found['torch']}"
+        parts += [head, summary(found)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -659,10 +659,13 @@ def repeated(row: dict) -> str:
     return f"{found:.2f} x, {'equal' if row['equal'] else 'NOT EQUAL'}"
 
 
-def hours_of_methods(speed: dict) -> dict:
-    """Of the methods all of whose models were measured."""
+def hours_of_methods(speed: dict, plans: dict) -> dict:
+    """Of the methods all of whose models were measured.
+
+    :param plans: by benchmark
+    """
     found = {}
-    for benchmark, plan in PLAN["speed"].items():
+    for benchmark, plan in plans.items():
         for method, counts in plan["methods"].items():
             rows = {f"{benchmark}/{name}": count for name, count in counts.items()}
             if all("float32" in speed.get(name, {}) for name in rows):
@@ -682,6 +685,7 @@ def main(arguments: list[str] | None = None) -> dict:
     )
     parser.add_argument("--compile", action="store_true", help="also measure compile: on")
     parser.add_argument("--deterministic", action="store_true", help="and deterministic: on")
+    parser.add_argument("--scale", default="paper", choices=["smoke", "quick", "paper"])
     parser.add_argument("--models", nargs="*", help="<benchmark>/<model>; all by default")
     parser.add_argument("--methods", nargs="*", help="whose scores to compare; all by default")
     parser.add_argument("--out", type=Path, help="where to write the JSON")
@@ -699,17 +703,20 @@ def main(arguments: list[str] | None = None) -> dict:
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         # the last half minute is for what is under way
-        bench = Bench(chosen.device, 60 * chosen.minutes - 30, Path(folder))
+        plan = gpu_plan.plan(chosen.scale)
+        bench = Bench(chosen.device, 60 * chosen.minutes - 30, Path(folder), plan)
+        cuda = chosen.device == "cuda"
         found: dict = {
-            "device": torch.cuda.get_device_name() if chosen.device == "cuda" else "cpu",
+            "device": torch.cuda.get_device_name() if cuda else timing.processor(),
             "torch": torch.__version__,
+            "scale": chosen.scale,
             "scores": {},
             "speed": {},
         }
 
         def keep(part: str, rows: dict) -> None:
             found[part] = rows
-            found["hours"] = hours_of_methods(found["speed"])
+            found["hours"] = hours_of_methods(found["speed"], plan["speed"])
             found["left_out"] = bench.left_out
             if chosen.out:
                 with atomic(chosen.out) as temporary:

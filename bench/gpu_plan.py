@@ -1,7 +1,7 @@
 """What gpu.py runs, from today's recipes.
 
 ``scores``: every method of the default benchmark at `smoke` scale. ``speed``: the models of two
-benchmarks at `paper` scale, once each where they differ in their group of classes or in a grid.
+benchmarks at another scale, once each where they differ in their group of classes or in a grid.
 """
 
 from pathlib import Path
@@ -37,9 +37,9 @@ def entries(benchmark: str, scale: str) -> dict:
     return {"models": described("models", "type"), "methods": described("methods", "pipeline")}
 
 
-def speed(benchmark: str) -> dict:
+def speed(benchmark: str, scale: str = "paper") -> dict:
     """The models that differ in speed, how many of each there are, and what each method needs."""
-    found = entries(benchmark, "paper")
+    found = entries(benchmark, scale)
     models, stands_for = {}, {}
     for name, one in found["models"].items():
         alike = {k: v for k, v in one["settings"].items() if k not in INDIFFERENT}
@@ -67,9 +67,9 @@ def speed(benchmark: str) -> dict:
     return {"models": models, "methods": methods}
 
 
-def plan() -> dict:
+def plan(scale: str = "paper") -> dict:
     """``scores`` and ``speed``, see above."""
     return {
         "scores": entries("digits", "smoke"),
-        "speed": {benchmark: speed(benchmark) for benchmark in IMAGES},
+        "speed": {benchmark: speed(benchmark, scale) for benchmark in IMAGES},
     }

@@ -1,5 +1,6 @@
 """Timing ways of computing the same: in turns, so that a busy machine is busy for all of them."""
 
+import platform
 import statistics
 import sys
 import time
@@ -39,3 +40,15 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     """As Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def processor() -> str:
+    """Its name and what it has for bfloat16."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    known = dict(line.split(":", 1) for line in lines if ":" in line)
+    known = {name.strip(): value.strip() for name, value in known.items()}
+    flags = [flag for flag in known.get("flags", "").split() if flag.endswith("bf16")]
+    return ", ".join([known.get("model name", platform.machine()), *flags])

@@ -1,6 +1,7 @@
 """The benchmark for a GPU runs, here on a CPU, and knows today's models."""
 
 import json
+from pathlib import Path
 
 import gpu
 import peers
@@ -13,7 +14,7 @@ from ood.errors import InputError
 def test_scores_and_speed_are_measured(tmp_path, capsys):
     out = tmp_path / "found.json"
     arguments = ["--device", "cpu", "--minutes", "2", "--seconds", "0.1", "--out", str(out)]
-    arguments += ["--methods", "odin", "cmg_energy", "oodgen"]
+    arguments += ["--methods", "odin", "cmg_energy", "oodgen", "--deterministic"]
     gpu.main([*arguments, "--models", "mnist/single_classifier"])
     found = json.loads(out.read_text())
     assert {name: row["passes"] for name, row in found["scores"].items()} == {
@@ -26,11 +27,37 @@ def test_scores_and_speed_are_measured(tmp_path, capsys):
         rate = row[precision]["steps_per_second"]
         # 100 epochs of 60,000 images in batches of 100
         assert abs(row[precision]["hours"] - 60_000 / rate / 3600) < 1e-9
+        assert row[precision]["equal"]
     assert row["minimal_loop"] > 0
     assert row["waits_per_step"] == 0
     assert set(found["hours"]) == {"mnist/msp_single", "mnist/odin_single"}
     assert 100 < row["operators_per_step"] < 10_000
+    # indices, learning rate
+    assert 0 < row["operators_with_graph"] < 10
     assert "| mnist/single_classifier |" in capsys.readouterr().out
+
+
+def test_operators_alone_and_a_page_of_what_was_found(tmp_path):
+    arguments = ["--device", "cpu", "--methods", "--seconds", "0", "--scale", "quick"]
+    files = []
+    for name in ("single_classifier", "oodgen_vae"):
+        files.append(str(tmp_path / f"{name}.json"))
+        found = gpu.main([*arguments, "--out", files[-1], "--models", f"mnist/{name}"])
+        assert set(found["speed"]) == {f"mnist/{name}"}
+        assert not found["hours"]
+    page = tmp_path / "page.md"
+    gpu.main(["--page", str(page), "--read", *files])
+    text = page.read_text()
+    assert text.count("`quick` scale") == 2
+    for name, row in found["speed"].items():
+        cells = [row["batch"], row["operators_per_step"], row["operators_with_graph"]]
+        assert f"| {name} | {' | '.join(map(str, cells))} |" in text
+
+
+def test_the_page_is_that_of_the_files_that_are_kept():
+    root = Path(__file__).parents[2]
+    files = sorted((root / "bench" / "gpu").glob("*.json"))
+    assert gpu.page(files) == (root / "docs" / "gpu.md").read_text()
 
 
 def test_parts_without_names_are_left_out_and_a_model_that_fails_is_named(tmp_path, monkeypatch):
