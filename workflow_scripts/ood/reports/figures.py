@@ -16,16 +16,13 @@ UNDATED = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
 
 
 def save(figure, path: str | Path) -> None:
-    shown = figure.get_default_bbox_extra_artists()
-    # those beside axes that keep their size
-    shown += [legend for axis in figure.axes if (legend := axis.get_legend())]
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axis in figure.axes:
+        # beside axes that keep their size
+        if legend := axis.get_legend():
+            legend.set_in_layout(True)
     kind = Path(path).suffix[1:]
     with atomic(path) as temporary:
-        figure.savefig(
-            temporary,
-            bbox_inches="tight",
-            bbox_extra_artists=shown,
-            format=kind,
-            metadata=UNDATED[kind],
-        )
+        figure.savefig(temporary, bbox_inches="tight", format=kind, metadata=UNDATED[kind])
     plt.close(figure)
