@@ -12,6 +12,7 @@ import json
 import os
 import tempfile
 import tracemalloc
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,7 @@ import peers
 import timing
 import torch
 import torch.nn.functional as F
+from gpu import minimal
 
 from ood.augmentations.crop_flip import crop_flip
 from ood.augmentations.views import Views
@@ -49,6 +51,18 @@ HALF = Compute(torch.device("cpu"), "bfloat16")
 PAPER = gpu_plan.plan()["speed"]
 # of a training that is timed
 STEPS = 8
+# of each kind that takes long on a CPU
+COMPILED = [
+    ("mnist", "classifier"),
+    ("mnist", "cvae"),
+    ("mnist", "foreground"),
+    ("mnist", "oodgen_vae"),
+    ("mnist", "small_classifier"),
+    ("mnist", "vmdls_autoencoder"),
+    ("mnist", "csi_encoder"),
+    ("cifar10", "classifier"),
+    ("cifar10", "wide_member_group_0"),
+]
 ADAM = Adam(name="adam", learning_rate=1e-3)
 SGD = SGDSettings(name="sgd", learning_rate=0.1, momentum=0.9, nesterov=False, weight_decay=5e-4)
 
@@ -293,6 +307,40 @@ def with_small_maps(build, settings):
     return build(settings.model_copy(update={"padding": 1}))
 
 
+def compare_compiled(report: Report) -> None:
+    """Steps of the nets that are trained on a CPU, at `quick` scale."""
+
+    def steps(one, compute):
+        torch.manual_seed(0)
+        settings = settings_of("models", one["settings"])
+        network, loss = minimal(one)
+        network = network.to(memory_format=torch.channels_last).train()
+        computed = compute.compiled(partial(loss, network))
+        optimizer = build_optimizer(list(network.parameters()), settings.optimizer)
+        height, width, channels = settings.shape
+        batch = torch.rand(settings.batch_size, channels, height, width)
+        labels = torch.arange(len(batch)) % settings.n_classes
+        while True:
+            with compute.autocast():
+                value = computed(batch, labels)
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            optimizer.step()
+            yield
+
+    plans = gpu_plan.plan("quick")["speed"]
+    for benchmark, name in COMPILED:
+        one = plans[benchmark]["models"][name]
+        runs = {
+            "ours": steps(one, CPU),
+            "compiled": steps(one, replace(CPU, compile=True)),
+            "bfloat16": steps(one, HALF),
+            "bfloat16, compiled": steps(one, replace(HALF, compile=True)),
+        }
+        ways = {kind: partial(next, taken) for kind, taken in runs.items()}
+        report.compare(f"training step of `{benchmark}/{name}` at `quick`", ways)
+
+
 def compare_scoring(report: Report) -> None:
     images = torch.rand(500, 1, 28, 28)
 
@@ -302,7 +350,13 @@ def compare_scoring(report: Report) -> None:
 
     for name in ("classifier", "small_classifier", "backbone_classifier"):
         network = classifiers.build(of_paper(name)).eval().to(memory_format=torch.channels_last)
-        ways = {"float32": partial(score, network, CPU), "bfloat16": partial(score, network, HALF)}
+        compiled = torch.compile(network, dynamic=False)
+        ways = {
+            "float32": partial(score, network, CPU),
+            "bfloat16": partial(score, network, HALF),
+            "float32, compiled": partial(score, compiled, CPU),
+            "bfloat16, compiled": partial(score, compiled, HALF),
+        }
         report.compare(f"scoring with MNIST's {name}", ways, per=500)
 
 
@@ -472,6 +526,7 @@ PARTS = {
     "scores": compare_scores,
     "losses": compare_losses,
     "training": compare_training,
+    "compiled": compare_compiled,
     "scoring": compare_scoring,
     "generation": compare_generation,
     "pixelcnn": compare_pixelcnn,
