@@ -45,7 +45,7 @@ FLOORS = [
 ROOMS = {
     "config": "yaml_files checks kinds contents recipes variants image_sets graph benchmarks "
     "origins",
-    "data": "dataset registry user_images images noise decode download",
+    "data": "dataset registry user_images images noise decode given download",
     "detection": "contract class_gaussians logit_scores classifier files",
     "evaluation": "scores metrics ranks open_set made_from tables leaderboard",
     "reports": "figures plots rank_plot image_plots overview studies reference",

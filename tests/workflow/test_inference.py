@@ -58,14 +58,33 @@ def test_a_folder_is_scored_from_the_command_line(first_run, tmp_path, capsys):
         Image.fromarray(image.squeeze()).save(folder / "sub" / f"{number}.png")
     (folder / "bad.png").write_text("no picture")
     detector = str(first_run.path(RUN, "detectors/cmg_energy"))
-    main(["score", detector, str(folder), "--output", str(output)])
-    rows = list(csv.DictReader(output.open()))
+    with pytest.raises(SystemExit) as ended:
+        main(["score", detector, str(folder), "--output", str(output)])
+    assert ended.value.code == 3
+    *rows, bad = list(csv.DictReader(output.open()))
     assert [row["file"] for row in rows] == [f"sub/{number}.png" for number in range(5)]
-    scores = ood.load(detector).score(images)
+    loaded = ood.load(detector)
+    scores = loaded.score(images)
     assert [float(row["score"]) for row in rows] == scores.tolist()
+    assert [row["unknown"] == "True" for row in rows] == (scores > loaded.threshold).tolist()
+    assert list(bad.values()) == ["bad.png", "", "", "unreadable"]
     text = capsys.readouterr().err
     assert "5 of 6 pictures" in text
     assert "cannot be read: bad.png" in text
+
+
+def test_a_score_that_is_no_number_is_of_no_known_image(first_run):
+    detector = ood.load(first_run.path(RUN, "detectors/msp"))
+    scores = np.array([np.nan, np.inf, -np.inf, detector.threshold])
+    assert detector.unknown(scores).tolist() == [True, True, False, False]
+    with pytest.raises(InputError, match="image 1: values that are not finite"):
+        detector.score([np.zeros((8, 8)), np.full((8, 8), np.nan)])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_said_in_one_line(first_run):
+    with pytest.raises(InputError, match="device cuda: PyTorch sees no GPU; use cpu"):
+        ood.load(first_run.path(RUN, "detectors/msp"), "cuda")
 
 
 def test_what_is_no_detector_is_said(tmp_path, capsys):

@@ -12,7 +12,8 @@ CHUNK = 500
 
 
 def score(detector: str, folder: str, output: str, device: str) -> None:
-    """Write ``file, score, nearest_class, unknown`` of every picture below a folder.
+    """Write ``file, score, nearest_class, unknown`` of every picture below a folder; what cannot be
+    read has a row without a score. The exit code is 3 where there is any.
 
     :raises InputError: if there is no detector, no folder or no picture
     """
@@ -30,17 +31,24 @@ def score(detector: str, folder: str, output: str, device: str) -> None:
             part = files[start : start + CHUNK]
             found, unreadable = decode.user_pictures(Path(folder), part, loaded.shape)
             bad += unreadable
-            scores, classes = loaded.score(found.images), loaded.classify(found.images)
-            for name, value, label in zip(
-                found.names, scores, classes or [""] * len(scores), strict=True
+            scores, classes = loaded.detect(found.images)
+            for name, value, label, unknown in zip(
+                found.names,
+                scores,
+                classes or [""] * len(scores),
+                loaded.unknown(scores),
+                strict=True,
             ):
-                rows.writerow([name, repr(float(value)), label, value > loaded.threshold])
+                rows.writerow([name, repr(float(value)), label, bool(unknown)])
+            rows.writerows([one.partition(": ")[0], "", "", "unreadable"] for one in unreadable)
             done += len(found)
             speed = done / (time.monotonic() - begun)
             print(f"{done:,} of {len(files):,} pictures, {speed:.0f} a second", file=sys.stderr)
     for one in bad:
         print(f"cannot be read: {one}", file=sys.stderr)
     print(f"{output}: {done:,} pictures, {len(bad)} left out", file=sys.stderr)
+    if bad:
+        sys.exit(3)
 
 
 def settings(entry: str, scale: str, benchmark: str | None, root: str) -> None:

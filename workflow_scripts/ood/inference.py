@@ -4,7 +4,7 @@ import ood
 
 detector = ood.load("results/quick/digits/seed0/detectors/cmg_energy")
 scores = detector.score(images)
-unknown = scores > detector.threshold
+unknown = detector.unknown(scores)
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ood.data.images import ImageSet, convert, to_array
+from ood.data.given import given_images
+from ood.data.images import ImageSet
 from ood.detection import contract as detectors
 from ood.detection.files import restore
 from ood.errors import InputError
@@ -40,30 +41,26 @@ class Loaded:
     def score(self, images: np.ndarray | Tensor | Sequence) -> np.ndarray:
         """float64 ``[N]``, larger = more OOD.
 
-        :param images: uint8 ``[N, H, W, C]``; or a float tensor ``[N, C, H, W]`` in [0, 1]; or a
-            list of arrays ``[H, W]`` or ``[H, W, 3]`` of uint8, of any sizes, which are brought to
-            ``shape``
-        :raises InputError: if they are of another shape
+        :param images: see ``given_images``: arrays, tensors, pictures, or a list of any sizes
+        :raises InputError: if they are of another shape or type, not finite, or out of range
         """
-        return self._run(images)[0]
+        return self.detect(images)[0]
 
     def classify(self, images: np.ndarray | Tensor | Sequence) -> list[str] | None:
         """The name of the nearest known class of each image; None where the method has none."""
-        predicted = self._run(images)[1]
-        return None if (predicted < 0).any() else [self.classes[index] for index in predicted]
+        return self.detect(images)[1]
 
-    def _run(self, images: np.ndarray | Tensor | Sequence) -> tuple[np.ndarray, np.ndarray]:
-        if isinstance(images, Tensor):
-            images = to_array(images.float() if images.is_floating_point() else images)
-        elif not isinstance(images, np.ndarray):
-            images = convert([np.asarray(image) for image in images], self.shape)
-        if images.shape[1:] != self.shape:
-            raise InputError(
-                f"images {list(images.shape)} do not fit a detector of height, width and channels "
-                f"{self.shape}; a list of arrays of any size is brought to it"
-            )
-        image_set = ImageSet(images, np.zeros(len(images), np.int64))
-        return detectors.run({"": self.detector}, image_set, self.compute)[""]
+    def detect(self, images: np.ndarray | Tensor | Sequence) -> tuple[np.ndarray, list[str] | None]:
+        """What ``score`` and ``classify`` say, in one pass."""
+        found = given_images(images, self.shape)
+        image_set = ImageSet(found, np.zeros(len(found), np.int64))
+        scores, predicted = detectors.run({"": self.detector}, image_set, self.compute)[""]
+        classes = None if (predicted < 0).any() else [self.classes[index] for index in predicted]
+        return scores, classes
+
+    def unknown(self, scores: np.ndarray) -> np.ndarray:
+        """Which scores are above the threshold; one that is no number is never of a known image."""
+        return ~(np.asarray(scores) <= self.threshold)
 
 
 def load(path: str | Path, device: str = "cpu") -> Loaded:
@@ -71,8 +68,10 @@ def load(path: str | Path, device: str = "cpu") -> Loaded:
 
     :param path: ``results/<scale>/<benchmark>/seed<k>/detectors/<method>``
     :param device: ``cpu`` or ``cuda``
-    :raises InputError: if there is none
+    :raises InputError: if there is none, or no such device
     """
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError(f"device {device}: PyTorch sees no GPU; use cpu")
     folder = Path(path)
     if not (folder / ABOUT).is_file():
         raise InputError(

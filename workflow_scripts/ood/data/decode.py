@@ -106,8 +106,7 @@ UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 def read_picture(file: object) -> np.ndarray:
-    """uint8 ``[H, W]``, or ``[H, W, 3]`` where there is colour, a palette or transparency; turned
-    upright. Of 16 bits the upper eight are taken: Pillow would cut values off at 255.
+    """A file's picture, see ``upright``; of several frames the first.
 
     :raises UNREADABLE: if it is no picture
     """
@@ -115,12 +114,34 @@ def read_picture(file: object) -> np.ndarray:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             with Image.open(file) as opened:
-                picture = ImageOps.exif_transpose(opened)
+                if getattr(opened, "n_frames", 1) > 1:
+                    log.warning("%s: the first of %d frames", file, opened.n_frames)
+                return upright(opened)
         except Image.DecompressionBombWarning as error:
             raise ValueError(str(error)) from error
+
+
+def upright(picture: Image.Image) -> np.ndarray:
+    """uint8 ``[H, W]``, or ``[H, W, 3]`` where there is colour or a palette; turned upright, over
+    white where it is transparent. Of 16 bits the upper eight are taken: Pillow would cut values off
+    at 255.
+
+    :raises ValueError: if nobody can say which value is white
+    """
+    picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith("I"):
-        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-    return np.asarray(picture.convert("L" if picture.mode in GREY else "RGB"))
+        values = np.asarray(picture)
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError("whole numbers of 32 bits have no known white; save 8 or 16 bits")
+        return (values >> 8).astype(np.uint8)
+    if picture.mode == "F":
+        raise ValueError("floats have no known white; save 8 or 16 bits")
+    grey = picture.mode in GREY
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    return np.asarray(picture.convert("L" if grey else "RGB"))
 
 
 def pictures(folder: Path, files: tuple[str, ...], argument: str | None, shape: Shape) -> Decoded:

@@ -191,21 +191,46 @@ def convert(
     is kept where height and width differ; a different size is reached by bilinear interpolation
     with antialiasing (Pillow); ``invert`` turns v into 255 - v.
 
-    :param images: uint8 arrays ``[H, W]`` or ``[H, W, 3]``, of any sizes
+    :param images: arrays ``[H, W]``, ``[H, W, 1]`` or ``[H, W, 3]`` of any sizes, all of them uint8
+        or float32
     :param shape: ``(H, W, C)`` with C 1 or 3
-    :return: uint8 ``[N, H, W, C]``
+    :return: ``[N, H, W, C]`` of the same type
     """
     from PIL import Image
 
     height, width, channels = shape
-    result = np.empty((len(images), *shape), np.uint8)
+    floats = bool(images) and images[0].dtype == np.float32
+    result = np.empty((len(images), *shape), np.float32 if floats else np.uint8)
     for index, array in enumerate(images):
-        image = Image.fromarray(array.squeeze()).convert("L" if channels == 1 else "RGB")
-        if height == width and image.width != image.height:
-            side = min(image.size)
-            left, top = (image.width - side) // 2, (image.height - side) // 2
-            image = image.crop((left, top, left + side, top + side))
-        if image.size != (width, height):
-            image = image.resize((width, height), Image.Resampling.BILINEAR)
-        result[index] = np.asarray(image).reshape(shape)
-    return 255 - result if invert else result
+        if array.ndim == 3 and array.shape[2] == 1:
+            array = array[..., 0]
+        if floats:
+            # Pillow knows floats of one channel alone
+            layers = [Image.fromarray(one) for one in _layers(array, channels)]
+        else:
+            layers = [Image.fromarray(array).convert("L" if channels == 1 else "RGB")]
+        layers = [_fitted(one, width, height) for one in layers]
+        result[index] = np.stack([np.asarray(one) for one in layers], -1).reshape(shape)
+    return (1 if floats else 255) - result if invert else result
+
+
+def _layers(array: np.ndarray, channels: int) -> list[np.ndarray]:
+    """Float32 ``[H, W]`` of each channel."""
+    if array.ndim == 2:
+        return [array] * channels
+    if channels == 1:
+        return [(array @ np.array([0.299, 0.587, 0.114])).astype(np.float32)]
+    return [np.ascontiguousarray(array[..., channel]) for channel in range(3)]
+
+
+def _fitted(image, width: int, height: int):
+    """A Pillow image in a size, its largest centred square where that is square."""
+    from PIL import Image
+
+    if height == width and image.width != image.height:
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        image = image.crop((left, top, left + side, top + side))
+    if image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    return image
