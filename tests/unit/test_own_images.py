@@ -78,6 +78,12 @@ def test_lists_of_paths_and_labels(tmp_path):
     ("make", "about", "message"),
     [
         (lambda p: None, {"folder": "{p}/none"}, "none: no such folder"),
+        (lambda p: None, {"folder": "{p}/none", "known": True}, "none: no such folder"),
+        (
+            lambda p: picture(p / "1.png"),
+            {"folder": "{p}/1.png"},
+            r"1\.png: a file; name the folder that it lies in",
+        ),
         (lambda p: (p / "a.txt").write_text(""), {"folder": "{p}"}, "no pictures in it"),
         (
             lambda p: picture(p / "a" / "1.png"),

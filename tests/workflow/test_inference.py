@@ -1,6 +1,7 @@
 """Detectors of the workflow, used outside of it."""
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
@@ -85,6 +86,16 @@ def test_a_score_that_is_no_number_is_of_no_known_image(first_run):
 def test_a_gpu_that_is_not_there_is_said_in_one_line(first_run):
     with pytest.raises(InputError, match="device cuda: PyTorch sees no GPU; use cpu"):
         ood.load(first_run.path(RUN, "detectors/msp"), "cuda")
+
+
+def test_a_detector_without_its_models_says_what_to_copy(first_run, tmp_path):
+    alone = tmp_path / "smoke" / "tiny" / "seed0" / "detectors" / "msp"
+    shutil.copytree(first_run.path(RUN, "detectors/msp"), alone)
+    with pytest.raises(InputError, match=r"model.*: not there.*copy .*seed0 as a whole"):
+        ood.load(alone)
+    shutil.rmtree(alone.parents[1])
+    shutil.copytree(first_run.path(RUN), alone.parents[1])
+    assert ood.load(alone).shape == (8, 8, 1)
 
 
 def test_what_is_no_detector_is_said(tmp_path, capsys):

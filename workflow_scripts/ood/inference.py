@@ -80,5 +80,11 @@ def load(path: str | Path, device: str = "cpu") -> Loaded:
         )
     about = load_json(folder / ABOUT)
     compute = Compute(torch.device(device), about["precision"], about["scoring_batch"])
-    found, known = restore(*detector_folder(folder), about, compute)
+    try:
+        found, known = restore(*detector_folder(folder), about, compute)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{error.filename}: not there. A detector needs the models that it stands on: copy "
+            f"{folder.parent.parent} as a whole"
+        ) from error
     return Loaded(found[""], about, known["record"], compute)

@@ -60,7 +60,7 @@ def read(about: dict) -> UserImages:
             count = 1 + max(label for _, label in splits["train"])
             return UserImages(dict.fromkeys(splits, root), splits, tuple(map(str, range(count))))
         return UserImages({"test": root}, splits, None)
-    folder = Path(about["folder"]).expanduser()
+    folder = _folder(about["folder"])
     if not about.get("known"):
         names = _pictures(folder)
         classes = sorted({_top(name) for name in names})
@@ -106,10 +106,17 @@ def list_of(about: dict, split: str) -> str | None:
     return f"{path.name} (sha256 {checksum(path)[:12]})"
 
 
-def _pictures(folder: Path) -> list[str]:
-    """Paths below a folder, in the order of their names; hidden files are left out."""
+def _folder(path: str) -> Path:
+    folder = Path(path).expanduser()
+    if folder.is_file():
+        raise InputError(f"{folder}: a file; name the folder that it lies in")
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
+    return folder
+
+
+def _pictures(folder: Path) -> list[str]:
+    """Paths below a folder, in the order of their names; hidden files are left out."""
     found = sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
