@@ -50,8 +50,8 @@ def test_operators_alone_and_a_page_of_what_was_found(tmp_path):
     text = page.read_text()
     assert text.count("`quick` scale") == 2
     for name, row in found["speed"].items():
-        cells = [row["batch"], row["operators_per_step"], row["operators_with_graph"]]
-        assert f"| {name} | {' | '.join(map(str, cells))} |" in text
+        cells = [name, row["operators_per_step"], row["operators_with_graph"]]
+        assert f"| {' | '.join(map(str, cells))} |" in text
 
 
 def test_the_page_is_that_of_the_files_that_are_kept():
