@@ -35,6 +35,7 @@ rule book:
     "Write docs/results.md from the numbers of all studies."
     input:
         published=os.path.relpath(ROOT / "benchmarks" / "published.csv"),
+        claims=os.path.relpath(ROOT / "docs" / "claims.yaml"),
         studies=sorted(map(os.path.relpath, ROOT.glob("studies/*.yaml"))),
         results=sorted(RECORDED),
     output:

@@ -48,7 +48,7 @@ ROOMS = {
     "data": "dataset registry user_images images noise decode given download",
     "detection": "contract class_gaussians logit_scores classifier files",
     "evaluation": "scores metrics ranks open_set made_from tables leaderboard",
-    "reports": "figures plots rank_plot image_plots overview studies reference",
+    "reports": "figures plots rank_plot image_plots overview studies claims reference",
     "settings": "base training class_gaussians classifiers gaussians baselines cmg csi leave_out "
     "likelihood_ratio oodgen pytorch_ood vmdls",
     "training": "lars graphs device health model_files run optimizers batches validation "

@@ -65,6 +65,30 @@ class Claim(Settings):
     """The OOD sets, `<benchmark>/<set>`; all without it."""
 
 
+class PublishedClaim(Settings):
+    """What a paper claims, as two of our methods and what they were judged on."""
+
+    paper: str
+    """What the paper calls its method."""
+    says: str
+    """The claim in plain words."""
+    method: str
+    """The method that has to be better."""
+    than: str
+    """The method that it has to be better than, by AUROC."""
+    sets: _unique(str) | None = None
+    """The OOD sets, `<benchmark>/<set>`; all that both were judged on without it."""
+    studies: dict[Literal["quick", "paper"], _unique(Name)]
+    """Those that ask the same, by scale."""
+
+
+class PublishedClaims(Settings):
+    """``docs/claims.yaml``."""
+
+    claims: list[PublishedClaim]
+    """In the order of the table."""
+
+
 class Study(Settings):
     """What the book of results says of a study."""
 

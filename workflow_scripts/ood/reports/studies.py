@@ -28,7 +28,7 @@ PAIRED = ["reference", "difference", "difference_low", "difference_high", "p_val
 RUN = ["scale", "precision", "revision", "machine", "core_minutes"]
 NOTHING = "–"
 
-HEAD = """# Results
+HEAD = """## Studies
 
 Written by `snakemake book` from `studies/results/`. By hand come only each study's question and
 finding.
@@ -161,10 +161,14 @@ def over_seeds(
     return mean, mean - reach, mean + reach, 2 * t.sf(abs(mean) / error, freedom)
 
 
-def direction(rows: pd.DataFrame, method: str, than: str) -> dict[tuple[str, str], str]:
-    """What a study's numbers say of two methods: ``better``, ``worse`` or ``level`` by AUROC, by
-    benchmark and OOD set; ``better`` and ``worse`` where the 95 % interval of the difference leaves
-    0 out.
+Cell = tuple[str, str]
+
+
+def differences(
+    rows: pd.DataFrame, method: str, than: str
+) -> dict[Cell, tuple[float, float, float]]:
+    """How much higher a method's AUROC is than another's, with its 95 % interval, by benchmark and
+    OOD set.
 
     The difference is the paired one where the study has it. Else the two methods' intervals and
     deviations over seeds are joined as if they were independent, which is wider.
@@ -180,17 +184,28 @@ def direction(rows: pd.DataFrame, method: str, than: str) -> dict[tuple[str, str
         for one in (method, than)
     )
     found = {}
-    for cell in of_method.keys() & of_other.keys():
+    # in the order of the study's rows
+    for cell in (cell for cell in of_method if cell in of_other):
         mine, other = of_method[cell], of_other[cell]
+        middle = mine["mean"] - other["mean"]
         if mine["reference"] == than:
             low, high = mine["difference_low"], mine["difference_high"]
         elif other["reference"] == method:
             low, high = -other["difference_high"], -other["difference_low"]
         else:
-            middle, reach = mine["mean"] - other["mean"], math.hypot(_reach(mine), _reach(other))
+            reach = math.hypot(_reach(mine), _reach(other))
             low, high = middle - reach, middle + reach
-        found[cell] = "better" if low > 0 else "worse" if high < 0 else "level"
+        found[cell] = middle, low, high
     return found
+
+
+def direction(rows: pd.DataFrame, method: str, than: str) -> dict[Cell, str]:
+    """``better`` or ``worse`` where the interval of the difference leaves 0 out, else ``level``, by
+    benchmark and OOD set; see ``differences``."""
+    return {
+        cell: "better" if low > 0 else "worse" if high < 0 else "level"
+        for cell, (_, low, high) in differences(rows, method, than).items()
+    }
 
 
 def _reach(row: dict) -> float:
@@ -209,13 +224,19 @@ def _original(name: str, ood: OODSet) -> str:
     return ood.stand_in_for if ood.stand_in_for and name == ood.dataset else name
 
 
-def book(studies: list[Study], results: dict[str, pd.DataFrame], published: pd.DataFrame) -> str:
+def book(
+    studies: list[Study],
+    results: dict[str, pd.DataFrame],
+    published: pd.DataFrame,
+    claims: str = "",
+) -> str:
     """All studies as Markdown.
 
+    :param claims: what comes first, see ``ood.reports.claims``
     :param results: what ``record`` gave, by study; missing for one that was not run
     :param published: ``benchmark, method, ood_set, metric, protocol, published, confidence``
     """
-    parts = [HEAD.rstrip(), _overview(studies, results)]
+    parts = ["# Results", *[claims] * bool(claims), HEAD.strip(), _overview(studies, results)]
     for study in studies:
         about, ours = study.about, results.get(study.about["name"])
         parts += [f"## {about['title']}", f"`studies/{about['name']}.yaml`. {about['question']}"]
@@ -234,17 +255,20 @@ def book(studies: list[Study], results: dict[str, pd.DataFrame], published: pd.D
     return "\n\n".join(parts) + "\n"
 
 
+def anchor(about: dict) -> str:
+    """Where a study is told of, as both GitHub and mkdocs name a heading."""
+    return "#" + re.sub(r"[^\w -]", "", about["title"].lower()).replace(" ", "-")
+
+
 def _overview(studies: list[Study], results: dict[str, pd.DataFrame]) -> str:
     """A line per study: what it asks, what it cost, and the first sentence of what it found."""
     rows = []
     for about in (study.about for study in studies):
-        # as both GitHub and mkdocs name a heading
-        anchor = re.sub(r"[^\w -]", "", about["title"].lower()).replace(" ", "-")
         ours = results.get(about["name"])
         cost = NOTHING if ours is None else f"{ours['core_minutes'].iloc[0]}"
         short = about.get("short") or about["finding"].partition(". ")[0]
         answer = "not run yet" if ours is None else short.removesuffix(".")
-        rows.append([f"[{about['title']}](#{anchor})", about["question"], cost, answer])
+        rows.append([f"[{about['title']}]({anchor(about)})", about["question"], cost, answer])
     return markdown(["study", "question", "core minutes", "in short"], rows)
 
 
