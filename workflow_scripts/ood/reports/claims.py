@@ -13,9 +13,7 @@ from ood.evaluation.tables import markdown
 from ood.reports.studies import Cell, differences
 
 VERDICTS = ("holds", "in part", "does not hold", "cannot be said", "not run")
-HEAD = """## What holds
-
-| verdict | by the 95 % interval of the difference in AUROC |
+RULE = """| verdict | by the 95 % interval of the difference in AUROC |
 | --- | --- |
 | holds | above 0 on every set |
 | in part | above 0 on some sets, not on all |
@@ -23,9 +21,9 @@ HEAD = """## What holds
 | cannot be said | 0 lies within it on all sets |
 
 The verdict is that of the largest scale that has been run. "One seed": the interval knows how test
-images differ, not how trainings do. "Flagged": a model that it rests on is in a bad state.
-"Published" is the AUROC of the first method on these sets, "ours" the difference in percent points,
-the least to the most over the sets."""
+images differ, not how trainings do. "Flagged": a model that it rests on is in a bad state. "Ours"
+is the difference in percent points, the least to the most over the sets; "published" the AUROC of
+the first method on these sets."""
 
 
 def load_claims(path: Path) -> list[PublishedClaim]:
@@ -50,7 +48,7 @@ class Evidence:
     flagged: bool
 
     def verdict(self) -> str:
-        """By the rule in ``HEAD``."""
+        """By ``RULE``."""
         better = [low > 0 for _, low, _ in self.differences.values()]
         if any(better):
             return "holds" if all(better) else "in part"
@@ -113,7 +111,7 @@ def matrix(
     published: pd.DataFrame,
     anchors: dict[str, str],
 ) -> str:
-    """The table as Markdown, after the rule.
+    """The table as Markdown, and the rule.
 
     :param published: ``benchmark, method, ood_set, metric, published``
     :param anchors: where each study is told of
@@ -123,12 +121,13 @@ def matrix(
         at = {scale: evidence(claim, scale, results) for scale in ("quick", "paper")}
         judged, marks = _judged(at)
         links = [f"[{name}]({anchors[name]})" for names in claim.studies.values() for name in names]
-        cells = [one.text() if one else "not run" for one in at.values()]
-        row = [claim.paper, claim.says, f"`{claim.method}` – `{claim.than}`"]
-        row += [_published(claim, at, published), *cells, ", ".join([judged, *marks])]
+        row = [claim.paper, claim.says, ", ".join([judged, *marks])]
+        row += [one.text() if one else "not run" for one in at.values()]
+        row += [_published(claim, at, published), f"`{claim.method}` – `{claim.than}`"]
         rows.append([*row, ", ".join(links)])
-    header = ["paper", "claim", "difference", "published", "ours, `quick`", "ours, `paper`"]
-    return f"{HEAD}\n\n{markdown([*header, 'verdict', 'study'], rows)}"
+    header = ["paper", "claim", "verdict", "ours, `quick`", "ours, `paper`", "published"]
+    table = markdown([*header, "difference", "study"], rows)
+    return f"## What holds\n\n{table}\n\n{RULE}"
 
 
 def in_short(claims: list[PublishedClaim], results: dict[str, pd.DataFrame]) -> str:
