@@ -93,13 +93,15 @@ def test_a_row_of_one_set_has_its_interval_and_a_row_of_several_their_span():
     ]  # fmt: skip
 
 
-def test_the_largest_scale_decides_and_what_weakens_it_is_said():
+def test_the_largest_healthy_scale_decides_and_what_weakens_it_is_said():
     both = claim(studies={"quick": ["s"], "paper": ["t"]})
+    assert row([both], {"s": study(x=BETTER), "t": study(x=WORSE)})[2] == "does not hold, one seed"
     dead = study(x=WORSE).assign(flags="cvae: 100% of a layer's units are dead")
     found = row([both], {"s": study(x=BETTER), "t": dead})
-    assert found[2] == "does not hold, one seed, flagged"
-    assert found[3].startswith("+2.0")
-    assert found[4].startswith("-2.0")
+    assert found[2] == "holds, one seed"
+    assert found[3] == "+2.0 [+1.0, +3.0]; 1 seed"
+    assert found[4] == "-2.0 [-3.0, -1.0]; 1 seed; flagged"
+    assert row([both], {"t": dead})[2] == "does not hold, one seed, flagged"
     assert row([both], {"s": study(x=BETTER)})[2] == "holds, one seed"
     assert row([both], {})[2] == "not run"
 

@@ -20,10 +20,10 @@ RULE = """| verdict | by the 95 % interval of the difference in AUROC |
 | does not hold | above 0 on none, below 0 on some |
 | cannot be said | 0 lies within it on all sets |
 
-The verdict is that of the largest scale that has been run. "One seed": the interval knows how test
-images differ, not how trainings do. "Flagged": a model that it rests on is in a bad state. "Ours"
-is the difference in percent points, the least to the most over the sets; "published" the AUROC of
-the first method on these sets."""
+The verdict is that of the largest scale that has been run with healthy models. "Flagged": a model
+of the method was in a bad state. "One seed": the interval knows how test images differ, not how
+trainings do. "Ours" is the difference in percent points, the least to the most over the sets;
+"published" the AUROC of the first method on these sets."""
 
 
 def load_claims(path: Path) -> list[PublishedClaim]:
@@ -58,6 +58,7 @@ class Evidence:
     def text(self) -> str:
         """The differences, in percent points."""
         count = " or ".join(map(str, self.seeds)) + " seed" + "s" * (self.seeds != [1])
+        count += "; flagged" * self.flagged
         found = self.differences.values()
         if len(found) == 1:
             ((middle, low, high),) = found
@@ -139,16 +140,17 @@ def in_short(claims: list[PublishedClaim], results: dict[str, pd.DataFrame]) -> 
         noted = f" ({', '.join(marks)})" if marks else ""
         by_verdict.setdefault(judged, []).append(f"{claim.paper}: {claim.says}{noted}")
     lines = [["verdict", "claims"], ["---", "---"]]
-    lines += [[name, "; ".join(by_verdict[name])] for name in VERDICTS if name in by_verdict]
+    lines += [[name, "<br>".join(by_verdict[name])] for name in VERDICTS if name in by_verdict]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _judged(at: dict[str, Evidence | None]) -> tuple[str, list[str]]:
-    """The verdict of the largest scale that has been run, and what weakens it."""
+    """The verdict, and what weakens it."""
     run = [one for one in at.values() if one]
     if not run:
         return "not run", []
-    last = run[-1]
+    # what a dead model does is not what the method does
+    last = ([one for one in run if not one.flagged] or run)[-1]
     marks = ["one seed"] * (1 in last.seeds) + ["flagged"] * last.flagged
     return last.verdict(), marks
 
