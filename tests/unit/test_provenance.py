@@ -135,7 +135,7 @@ LIBRARY = {
     " reports/__init__ reports/overview",
     "tables/rank.py": METRICS,
     "tables/record.py": f"{TABLES} reports/__init__ reports/studies",
-    "tables/book.py": f"{TABLES} reports/__init__ reports/studies",
+    "tables/book.py": f"{TABLES} reports/__init__ reports/claims reports/studies",
     "tables/reference.py": f"{TABLES} reports/__init__ reports/reference",
     "plots/calibration.py": f"{SCORES} {CURVES}",
     "plots/curves.py": f"{SCORES} {CURVES}",
