@@ -40,7 +40,8 @@ def score(detector: str, folder: str, output: str, device: str) -> None:
                 strict=True,
             ):
                 rows.writerow([name, repr(float(value)), label, bool(unknown)])
-            rows.writerows([one.partition(": ")[0], "", "", "unreadable"] for one in unreadable)
+            read = set(found.names.tolist())
+            rows.writerows([name, "", "", "unreadable"] for name, _ in part if name not in read)
             done += len(found)
             speed = done / (time.monotonic() - begun)
             print(f"{done:,} of {len(files):,} pictures, {speed:.0f} a second", file=sys.stderr)
