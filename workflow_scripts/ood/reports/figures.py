@@ -22,7 +22,9 @@ def save(figure, path: str | Path) -> None:
         # beside axes that keep their size
         if legend := axis.get_legend():
             legend.set_in_layout(True)
+    # as "tight" has it, which draws once more to know
+    shown = figure.get_tightbbox().padded(plt.rcParams["savefig.pad_inches"])
     kind = Path(path).suffix[1:]
     with atomic(path) as temporary:
-        figure.savefig(temporary, bbox_inches="tight", format=kind, metadata=UNDATED[kind])
+        figure.savefig(temporary, bbox_inches=shown, format=kind, metadata=UNDATED[kind])
     plt.close(figure)
